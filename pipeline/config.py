@@ -1,0 +1,267 @@
+"""One study, whole: read, checked, and cut into the settings of each stage."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import yaml
+from pydantic import BeforeValidator, Field, NonNegativeInt, ValidationError, model_validator
+
+from pipeline.comparison import Comparison
+from pipeline.datasets import DATASETS, Dataset
+from pipeline.encoding import Encoding
+from pipeline.models import MODELS, Model
+from pipeline.normalisation import Ceiling
+from pipeline.problems import StudyError
+from pipeline.recordings import RECORDINGS, Recording
+from pipeline.runs import Run
+from pipeline.settings import Label, Settings, Source, as_json, build, dotted, explain, one_of, plain, read_yaml, told
+
+SECTIONS = {"encoding": Encoding, "ceiling": Ceiling, "comparison": Comparison}
+
+
+def _bare(subject: Any) -> Any:
+    return subject.removeprefix("sub-") if isinstance(subject, str) else subject
+
+
+def _subjects(value: Any) -> Any:
+    return [] if value == "all" else value
+
+
+Subject = Annotated[Label, BeforeValidator(_bare)]
+
+
+class Report(Settings):
+    """What the pages show."""
+
+    version: ClassVar[int] = 1
+    title: str = Field("", max_length=200, description="printed above the study's label")
+    show_text: Literal["none", "snippet"] = Field(
+        "snippet", description="words of the stimulus on the pages: none, or the first 15 s of one run"
+    )
+
+
+class Study(Settings):
+    """How much of what these recordings say about language do these models explain?"""
+
+    version: ClassVar[int] = 1
+    study: Label = Field(description="label of the study; names its output folder")
+    on_error: Literal["continue", "stop"] = Field("continue", description="whether other subjects go on when one fails")
+    allow_download: bool = Field(False, description="permit fetching models from the hub; nothing is fetched otherwise")
+    dataset: one_of(DATASETS) = Field(description="where words and recordings come from")  # type: ignore[valid-type]
+    subjects: Annotated[tuple[Subject, ...], BeforeValidator(_subjects)] = Field(
+        (), description="labels of the people to analyse, or `all`"
+    )
+    recordings: dict[Label, one_of(RECORDINGS)] = Field(
+        min_length=1, description="label in runs.tsv -> how it is cleaned and laid beside the words"
+    )  # type: ignore[valid-type]
+    models: dict[Label, one_of(MODELS)] = Field(min_length=1, description="label -> language model or control")  # type: ignore[valid-type]
+    encoding: Encoding = Field(default_factory=Encoding, description="how the linear maps are fitted and tested")
+    ceiling: Ceiling = Field(default_factory=Ceiling, description="how well any model could do")
+    comparison: Comparison = Field(default_factory=Comparison, description="what is held against what")
+    report: Report = Field(default_factory=Report, description="what the pages show")
+    seed: NonNegativeInt = Field(0, description="root of every random stream")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        for pair in self.comparison.contrasts or ():
+            if unknown := [m for m in pair if m not in self.models]:
+                raise ValueError(
+                    f"comparison.contrasts name {unknown[0]!r}, which is not among the models: {', '.join(self.models)}"
+                )
+        for what, labels in (("subjects", self.subjects), ("models", self.models), ("recordings", self.recordings)):
+            lower = [label.lower() for label in labels]
+            if len(set(lower)) < len(lower):
+                twice = sorted(label for label in labels if lower.count(label.lower()) > 1)
+                raise ValueError(f"{what} {twice} are the same label but for case, or twice; rename one")
+        return self
+
+    @classmethod
+    def from_yaml(cls, path: Path, changes: tuple[str, ...] = ()) -> "Study":
+        """Read and check a study; `changes` are `key.of.it=value` and win over the file."""
+        source = _with_base(path, ())
+        for change in changes:
+            _apply(change, source)
+        try:
+            return cls.model_validate(source.data)
+        except ValidationError as error:
+            raise StudyError(told(path, explain(error, cls, source))) from None
+
+    @classmethod
+    def from_told(cls, told: dict[str, Any]) -> "Study":
+        """The study that `told` wrote down."""
+        return cls.model_validate(_without_versions(told))
+
+    def for_stage(self, stage: str, *, recording: str = "", model: str = "") -> dict[str, Any]:
+        """The settings that change the results of a stage, and no others."""
+        found: dict[str, Any] = {"seed": self.seed} if stage in ("encode", "ceiling", "compare", "group") else {}
+        if stage in ("simulate", "words", "clean", "encode", "ceiling", "report"):
+            found["dataset"] = self.dataset.dump()
+        if stage == "clean":
+            found["recording"] = self.recordings[recording].for_clean()
+        if stage == "encode":
+            found |= {"recording": self.recordings[recording].for_design(), "encoding": self.encoding.dump()}
+        if stage == "activate":
+            found |= {"model": self.models[model].dump(), "allow_download": self.allow_download}
+        if stage == "ceiling":
+            found |= {
+                "ceiling": self.ceiling.dump(),
+                "trim_s": list(self.encoding.trim_s),
+                "split": self.encoding.split,
+            }
+        if stage in ("compare", "group"):
+            found |= {"comparison": self.comparison.dump(), "weights": self.weights()}
+        if stage in ("report", "group", "finish"):
+            found["study"] = self.told()
+        return found
+
+    def plan(self, study_dir: Path, left_out: tuple[str, ...] = ()) -> "Plan":
+        """The runs of the study's people and recordings that exist, without the people left out."""
+        runs = self.dataset.runs(study_dir)
+        wanted = self.subjects or tuple(run.subject for run in runs)
+        found: dict[tuple[str, str], list[Run]] = {}
+        for subject in sorted(set(wanted) - set(left_out)):
+            for recording in self.recordings:
+                if mine := [run for run in runs if (run.subject, run.recording) == (subject, recording)]:
+                    found[subject, recording] = mine
+        return Plan(found)
+
+    def weights(self) -> dict[str, str]:
+        """Model -> trained, random, or empty for a control."""
+        return {label: getattr(model, "weights", "") for label, model in self.models.items()}
+
+    def told(self) -> dict[str, Any]:
+        """The whole study as JSON, defaults filled in, each component with its version."""
+        whole = self.dump()
+        whole["dataset"] = self.dataset.dump()
+        for name in ("recordings", "models"):
+            whole[name] = {label: part.dump() for label, part in getattr(self, name).items()}
+        return whole | {name: getattr(self, name).dump() for name in (*SECTIONS, "report")}
+
+    def leaky(self) -> bool:
+        """Do neighbouring samples stand in training and test?"""
+        return self.encoding.leaky
+
+
+def _without_versions(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {key: _without_versions(value) for key, value in told.items() if key != "version"}
+    return told
+
+
+def _with_base(path: Path, seen: tuple[Path, ...]) -> Source:
+    """The file's data, over those of the study it `extends`."""
+    if path.resolve() in seen:
+        raise StudyError(told(path, [f"extends (line 1): {path.name} extends itself"]))
+    source = read_yaml(path)
+    base = source.data.pop("extends", None)
+    if base is None:
+        return source
+    if not isinstance(base, str):
+        raise StudyError(told(path, [f"extends (line {source.lines[('extends',)]}): {base!r} is no file name"]))
+    below = _with_base(path.parent / base, (*seen, path.resolve()))
+    return Source(_merged(below.data, source.data), below.lines | source.lines, below.texts | source.texts)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        under = below.get(key)
+        # another kind is another component: its settings do not mix with the old one's
+        mixes = (
+            isinstance(under, dict)
+            and isinstance(value, dict)
+            and value.get("kind", under.get("kind")) == under.get("kind")
+        )
+        result[key] = _merged(under, value) if mixes else value
+    return result
+
+
+def _apply(change: str, source: Source) -> None:
+    key, sign, text = change.partition("=")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data, steps = source.data, tuple(key.strip().split("."))
+        for step in steps[:-1]:
+            data = data.setdefault(step, {})
+        if not sign or not key.strip() or not isinstance(data, dict):
+            raise ValueError("it must read KEY=VALUE, such as encoding.folds=4")
+        value = plain(node, steps, source) if node is not None else None
+        data[steps[-1]] = value
+    except (ValueError, AttributeError, yaml.YAMLError) as error:
+        raise StudyError(told("--set", [f"{dotted((change,))}: {error}"])) from None
+
+
+class Batch(NamedTuple):
+    """People whose recording has the same runs: their cleaning jobs have outputs of the same names."""
+
+    recording: str
+    runs: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """What there is to do: the runs that exist, person by person."""
+
+    runs: dict[tuple[str, str], list[Run]]  # (subject, recording) -> its runs, in the order of the data set
+
+    @property
+    def subjects(self) -> list[str]:
+        return list(dict.fromkeys(subject for subject, _ in self.runs))
+
+    def recordings(self, subject: str) -> list[str]:
+        return [recording for s, recording in self.runs if s == subject]
+
+    def labels(self, subject: str, recording: str) -> list[str]:
+        return [run.run for run in self.runs[subject, recording]]
+
+    def stimuli(self) -> dict[str, Run]:
+        """Run label -> a run that holds its words."""
+        found: dict[str, Run] = {}
+        for runs in self.runs.values():
+            for run in runs:
+                found.setdefault(run.run, run)
+        return found
+
+    def batches(self) -> list["Batch"]:
+        """People with the same runs of a recording, together."""
+        found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for subject, recording in self.runs:
+            found.setdefault((recording, tuple(self.labels(subject, recording))), []).append(subject)
+        return [Batch(recording, runs, tuple(subjects)) for (recording, runs), subjects in found.items()]
+
+    def digest(self, subject: str, recording: str) -> str:
+        """Changes when any row of `runs.tsv` that concerns this recording does."""
+        rows = as_json([run._asdict() for run in self.runs[subject, recording]])
+        return hashlib.sha256(rows.encode()).hexdigest()[:16]
+
+
+def component(section: str, settings: dict[str, Any]) -> Any:
+    """The component that travelled as JSON in a job's settings."""
+    tables: dict[str, dict[str, Any]] = {"dataset": DATASETS, "recording": RECORDINGS, "model": MODELS}
+    if section in tables:
+        return build(tables[section], settings)
+    return SECTIONS[section].model_validate({k: v for k, v in settings.items() if k != "version"})
+
+
+def schema() -> str:
+    """The JSON schema of a study, for editors."""
+    described = Study.model_json_schema()
+    described["properties"]["extends"] = {
+        "type": "string",
+        "description": "another study whose settings this one starts from",
+    }
+    described["properties"]["subjects"] = {
+        "anyOf": [{"const": "all"}, described["properties"]["subjects"]],
+        "description": "labels of the people to analyse, or `all`",
+    }
+    return (
+        json.dumps(
+            {"$schema": "https://json-schema.org/draft/2020-12/schema"} | described, indent=1, ensure_ascii=False
+        )
+        + "\n"
+    )
+
+
+__all__ = ["Dataset", "Model", "Plan", "Recording", "Study", "component", "schema"]

@@ -1,0 +1,8 @@
+"""Where words and recordings come from: one file each; to add one, add a file and a line of the table."""
+
+from pipeline.datasets.base import Dataset
+from pipeline.datasets.manifest import Manifest
+
+DATASETS: dict[str, type[Dataset]] = {"manifest": Manifest}
+
+__all__ = ["DATASETS", "Dataset"]

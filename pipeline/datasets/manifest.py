@@ -1,0 +1,218 @@
+"""Any laboratory's files: one table names every run that exists."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.datasets.base import Dataset
+from pipeline.problems import Problem, StudyError, shown
+from pipeline.runs import Run
+from pipeline.settings import expand
+from pipeline.tables import lacking, missing_file, number, read_text_table, rows_told
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REQUIRED = ("subject", "run", "recording", "responses", "words")
+OPTIONAL = ("split", "session", "task", "tr_s", "repeat", "confounds", "mask", "events", "start_s")
+_LABEL = re.compile(r"^[A-Za-z0-9]{1,100}$")
+_BLANK = ("", "n/a")
+
+
+class Manifest(Dataset):
+    """A folder with `runs.tsv`: one row per run that exists, never a cartesian product.
+
+    Rows that share subject, recording and run are presentations of one
+    stimulus and differ in `repeat`. An optional `targets.tsv` (`target`,
+    `roi`) names the targets; a target may be in several rows.
+    """
+
+    version: ClassVar[int] = 1
+    kind: Literal["manifest"] = "manifest"
+    root: str = Field(description="folder with runs.tsv; may use ${NAME} and ${NAME:-default}")
+
+    def folder(self, study_dir: Path) -> Path:
+        return Path(expand(self.root, study_dir))
+
+    def runs(self, study_dir: Path) -> list[Run]:
+        return grouped(self.rows(study_dir))
+
+    def rows(self, study_dir: Path) -> "pd.DataFrame":
+        """`runs.tsv` as text with every known column, checked to be complete."""
+        folder = self.folder(study_dir)
+        if not folder.is_dir():
+            raise StudyError(
+                Problem(
+                    "E-DATA-02", "the data set's folder is not there", field="dataset.root", found=shown(self.root),
+                    expected="a folder with runs.tsv", why=f"searched from {Path.cwd().name}/",
+                    fix="mend dataset.root, or set the environment variable it names",
+                )
+            )  # fmt: skip
+        frame = read_text_table(folder / "runs.tsv", name="runs.tsv")
+        if problems := lacking(frame, REQUIRED, name="runs.tsv", area="DATA"):
+            raise StudyError(*problems)
+        return frame.assign(**{c: "" for c in OPTIONAL if c not in frame.columns}).apply(
+            lambda column: column.str.strip()
+        )
+
+    def targets(self, study_dir: Path) -> "pd.DataFrame | None":
+        path = self.targets_file(study_dir)
+        if path is None:
+            return None
+        frame = read_text_table(path, name="targets.tsv")
+        if problems := lacking(frame, ("target", "roi"), name="targets.tsv", area="DATA"):
+            raise StudyError(*problems)
+        return frame
+
+    def problems(self, study_dir: Path) -> list[Problem]:
+        frame = self.rows(study_dir)
+        found = _unknown_columns(frame) + _bad_cells(frame) + _twins(frame) + _uneven_repeats(frame)
+        return found + _absent_files(frame, self.folder(study_dir))
+
+
+def grouped(frame: "pd.DataFrame") -> list[Run]:
+    """Rows of `runs.tsv` as runs; presentations of one stimulus become one run with several files."""
+    runs = []
+    for (subject, recording, run), rows in frame.groupby(["subject", "recording", "run"], sort=False):
+        rows = rows.assign(order=rows["repeat"].map(number)).sort_values("order", kind="stable")
+        first = rows.iloc[0]
+        tr_s, start_s = number(first["tr_s"]), number(first["start_s"])
+        runs.append(
+            Run(
+                subject=subject, run=run, recording=recording, responses=tuple(rows["responses"]), words=first["words"],
+                split="" if first["split"] in _BLANK else first["split"], tr_s=None if tr_s != tr_s else tr_s,
+                start_s=0.0 if start_s != start_s else start_s, mask="" if first["mask"] in _BLANK else first["mask"],
+            )
+        )  # fmt: skip
+    return runs
+
+
+def _unknown_columns(frame: "pd.DataFrame") -> list[Problem]:
+    known = REQUIRED + OPTIONAL
+    problems = []
+    for column in frame.columns.difference(known):
+        near = difflib.get_close_matches(column, known, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else f"known columns: {', '.join(known)}"
+        problems.append(Problem("W-DATA-04", f"column {column!r} is not used", file="runs.tsv", field=column, fix=fix))
+    return problems
+
+
+def _bad_cells(frame: "pd.DataFrame") -> list[Problem]:
+    label = "a label of letters and digits"
+    rules = [
+        *((c, lambda v: bool(_LABEL.match(v)), label, "E-DATA-05") for c in ("subject", "run", "recording")),
+        ("split", lambda v: v in ("train", "test", *_BLANK), "'train', 'test' or empty", "E-DATA-07"),
+        ("tr_s", lambda v: v in _BLANK or 0 < number(v) <= 100, "seconds between samples, such as 2.0", "E-DATA-08"),
+        ("start_s", lambda v: v in _BLANK or number(v) == number(v), "seconds, such as 12.0", "E-DATA-08"),
+        (
+            "repeat",
+            lambda v: v in _BLANK or number(v) == number(v),
+            "the number of the presentation: 1, 2, ...",
+            "E-DATA-08",
+        ),
+    ]
+    problems = []
+    for column, fits, expected, code in rules:
+        bad = [i for i, value in enumerate(frame[column]) if not fits(value)]
+        if bad:
+            value = frame[column].iloc[bad[0]]
+            in_ms = column == "tr_s" and number(value) > 100
+            fix = f"{value} looks like milliseconds: write {number(value) / 1000:g}" if in_ms else f"write {expected}"
+            field = f"{column}, {rows_told(bad)}"
+            problems.append(
+                Problem(
+                    code,
+                    f"{column} cannot be used",
+                    file="runs.tsv",
+                    field=field,
+                    found=shown(value),
+                    expected=expected,
+                    fix=fix,
+                )
+            )
+    return problems
+
+
+def _twins(frame: "pd.DataFrame") -> list[Problem]:
+    problems = []
+    key = ["subject", "recording", "run", "repeat"]
+    for values, rows in frame.groupby(key, sort=False):
+        if len(rows) > 1:
+            where, found = rows_told(rows.index.tolist()), dict(zip(key, values, strict=True))
+            fix = "number presentations of one stimulus in `repeat` (1, 2, ...), or delete the row that is there twice"
+            problems.append(
+                Problem(
+                    "E-DATA-09",
+                    "a run is listed twice",
+                    file="runs.tsv",
+                    field=where,
+                    found=shown(found),
+                    fix=fix,
+                    subject=values[0],
+                )
+            )
+    for column in ("subject", "run"):
+        names = sorted(set(frame[column]))
+        same = [(a, b) for a in names for b in names if a < b and a.lower() == b.lower()]
+        if same:
+            why = "on many file systems their outputs would overwrite each other"
+            problems.append(
+                Problem(
+                    "E-DATA-06",
+                    f"{column} labels differ in case only",
+                    file="runs.tsv",
+                    field=column,
+                    found=shown(same[0]),
+                    why=why,
+                    fix="rename one of them",
+                )
+            )
+    return problems
+
+
+def _uneven_repeats(frame: "pd.DataFrame") -> list[Problem]:
+    problems = []
+    for (subject, _, run), rows in frame.groupby(["subject", "recording", "run"], sort=False):
+        for column in ("words", "split", "tr_s", "start_s", "mask"):
+            if len(set(rows[column])) > 1:
+                field = f"{column}, {rows_told(rows.index.tolist())}"
+                summary = f"presentations of run {run} differ in {column!r}"
+                fix = "give them the same value; other words are another run, with a label of its own"
+                problems.append(
+                    Problem(
+                        "E-DATA-11",
+                        summary,
+                        file="runs.tsv",
+                        field=field,
+                        found=shown(sorted(set(rows[column]))),
+                        fix=fix,
+                        subject=subject,
+                    )
+                )
+    return problems
+
+
+def _absent_files(frame: "pd.DataFrame", folder: Path) -> list[Problem]:
+    problems = []
+    for column in ("responses", "words", "mask"):
+        for name in dict.fromkeys(frame[column]):
+            if name in _BLANK and column == "mask":
+                continue
+            for subject in dict.fromkeys(frame.loc[frame[column] == name, "subject"]):
+                if not name:
+                    problems.append(
+                        Problem(
+                            "E-DATA-12",
+                            f"no file is named in {column!r}",
+                            file="runs.tsv",
+                            field=column,
+                            fix="name a file",
+                            subject=subject,
+                        )
+                    )
+                elif not (folder / name).is_file():
+                    problems.append(missing_file(folder / name, name, "DATA", {"subject": subject}))
+    return problems

@@ -1,0 +1,32 @@
+"""Pages and figures: data in, HTML text out; the caller writes the file."""
+
+from pipeline.report.pages import group_page, index_page, subject_page
+from pipeline.report.parts import (
+    AlignedRun,
+    GroupPage,
+    GroupPart,
+    IndexEntry,
+    IndexPage,
+    RecordingPart,
+    SubjectPage,
+    UsedRun,
+)
+from pipeline.report.result import group_light, group_sentence, subject_light, subject_sentence
+
+__all__ = [
+    "AlignedRun",
+    "GroupPage",
+    "GroupPart",
+    "IndexEntry",
+    "IndexPage",
+    "RecordingPart",
+    "SubjectPage",
+    "UsedRun",
+    "group_light",
+    "group_page",
+    "group_sentence",
+    "index_page",
+    "subject_light",
+    "subject_page",
+    "subject_sentence",
+]

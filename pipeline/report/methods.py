@@ -1,0 +1,137 @@
+"""The methods section of a study, written from the settings that were executed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_SPLITS = {
+    "leave_one_run_out": "each run was held out in turn and predicted from all others",
+    "given": "the runs marked `test` in the data set were held out once and predicted from those marked `train`",
+    "contiguous": "the samples were cut into {folds} contiguous blocks, each held out in turn, and {gap_s:g} s on both sides of a block were left out of its training set",
+    "shuffled": "WARNING: samples were shuffled into {folds} folds, so that neighbouring samples stood in training and test; such scores are inflated",
+}
+_HOW = {
+    "lanczos": "resampled with a Lanczos filter of three lobes (cut-off {cutoff}, not causal)",
+    "mean": "averaged within each sample",
+    "sum": "summed within each sample",
+    "last": "taken from the last word of each sample",
+}
+_CONTROLS = {
+    "wordrate": "the number of words",
+    "wordlength": "the number of letters",
+    "position": "the position in the run",
+    "tokens": "the identity of the word (hashed to {features} random features)",
+    "oasm": "orthogonal autocorrelated sequences, which hold nothing of the stimulus (bumps {width_s:g} s wide)",
+}
+_REFERENCES = """\
+- Huth, A. G., et al. (2016). Natural speech reveals the semantic maps that tile human cerebral cortex. Nature, 532, 453-458.
+- Hadidi, N., Feghhi, E., et al. (2025). Illusions of alignment between large language models and brains. (orthogonal autocorrelated sequences; contiguous splits)
+- Sahani, M., & Linden, J. F. (2003). How linear are auditory cortical responses? NeurIPS 15. (signal power)
+- Schoppe, O., et al. (2016). Measuring the performance of neural models. Frontiers in Computational Neuroscience, 10, 10. (normalised correlation)
+- Benjamini, Y., & Hochberg, Y. (1995). Controlling the false discovery rate. JRSS B, 57, 289-300.
+"""
+
+
+def methods_text(told: Mapping[str, Any]) -> str:
+    """Markdown, in the past tense, with every number from the settings.
+
+    Parameters
+    ----------
+    told : the whole study as `Study.told` gives it.
+    """
+    sections = [
+        ("Recordings", _recordings(told)),
+        ("Models", _models(told)),
+        ("Encoding", _encoding(told["encoding"])),
+        ("Ceiling and comparison", _comparison(told)),
+        ("References", _REFERENCES),
+    ]
+    return f"# Methods of the study {told['study']}\n\n" + "\n".join(
+        f"## {title}\n\n{text}" for title, text in sections
+    )
+
+
+def _recordings(told: Mapping[str, Any]) -> str:
+    return "".join(f"{_recording(label, of)}\n" for label, of in told["recordings"].items())
+
+
+def _recording(label: str, of: Mapping[str, Any]) -> str:
+    cutoff = f"{of['cutoff_hz']:g} Hz" if of["cutoff_hz"] else "one over the sample spacing"
+    how = _HOW[of["how"]].format(cutoff=cutoff)
+    delays = ", ".join(map(str, of["delays"]))
+    return (
+        f"Recording `{label}`: {_cleaning(of)} Features of words were {how}, z-scored within each run, and "
+        f"entered at delays of {delays} samples, within each run only (finite impulse response; Huth et al., 2016)."
+    )
+
+
+def _cleaning(of: Mapping[str, Any]) -> str:
+    if of["kind"] == "arrays":
+        return "responses were used as delivered" + (", z-scored within each run." if of["standardize"] else ".")
+    smooth = (
+        f", smoothed with a Gaussian of {of['smoothing_mm']:g} mm full width at half maximum"
+        if of["smoothing_mm"]
+        else ""
+    )
+    high_pass = f"high-passed at {of['high_pass']:g} Hz" if of["high_pass"] else "not high-passed"
+    return f"voxels within the mask were detrended, {high_pass}, and z-scored within each run (nilearn){smooth}."
+
+
+def _models(told: Mapping[str, Any]) -> str:
+    return "".join(f"- `{label}`: {_model(of)}\n" for label, of in told["models"].items())
+
+
+def _model(of: Mapping[str, Any]) -> str:
+    if of["kind"] != "transformer":
+        return _CONTROLS[of["kind"]].format(**of) + "."
+    context = f"{of['context']} tokens" if of["context"] else "the model's whole context"
+    least = f"{of['min_context']} tokens" if of["min_context"] is not None else "half of it"
+    layers = "all layers" if of["layers"] == "all" else f"layers {', '.join(map(str, of['layers']))}"
+    state = {
+        "last": "the state at its last token",
+        "mean": "the mean over its tokens",
+        "sum": "the sum over its tokens",
+    }[of["pool"]]
+    born = (
+        f"freshly initialised with seeds {', '.join(map(str, of['seeds']))}"
+        if of["weights"] == "random"
+        else "trained weights"
+    )
+    revision = f", revision {of['revision']}" if of["revision"] else ""
+    return (
+        f"the transformer {of['name'].rsplit('/', 1)[-1]}{revision} ({born}; {of['dtype']}); {layers}; for each word {state}, in windows "
+        f"of {context} that started anew with each run, each word with at least {least} before it where the run had them."
+    )
+
+
+def _encoding(of: Mapping[str, Any]) -> str:
+    low, high, count = of["alphas"]
+    trim = (
+        f" The first {of['trim_s'][0]:g} s and last {of['trim_s'][1]:g} s of each run were left out."
+        if any(of["trim_s"])
+        else ""
+    )
+    score = "out-of-sample R2" if of["select"] == "r2" else "Pearson correlation"
+    return (
+        f"Ridge regression mapped features to each target; {_SPLITS[of['split']].format(**of)}.{trim} The penalty was chosen for each "
+        f"target from {count} values between {low:g} and {high:g} (logarithmic) by the mean {score} over {of['inner_folds']} inner folds "
+        f"of the training samples; target-side arithmetic was {of['precision']}. Scores are Pearson's r and out-of-sample R2 against the training mean, "
+        "averaged over folds and then over targets, neither clipped nor made absolute. The layer of a model was chosen on the same "
+        "inner folds (nested); the profile over all layers is shown beside it.\n"
+    )
+
+
+def _comparison(told: Mapping[str, Any]) -> str:
+    of = told["comparison"]
+    ceiling = (
+        "The ceiling of the correlation with the mean of repeated presentations was estimated from the signal power "
+        "(Sahani & Linden, 2003; Schoppe et al., 2016), with a 95 % interval by block bootstrap; a target counts as having a "
+        "ceiling where the interval lies above zero."
+        if "repeats" in told["ceiling"]["kinds"]
+        else "No noise ceiling was estimated."
+    )
+    return (
+        f"{ceiling} Intervals of scores and differences are 95 % block bootstraps over the tested samples ({of['permutations']} draws). "
+        f"Paired differences between models at their nested layers were tested by two-sided sign-flips ({of['permutations']} at most) over runs where "
+        "six or more were tested, else over blocks of samples; over people where there were three or more. False discovery rate was "
+        f"held at {of['fdr']:g} (Benjamini & Hochberg, 1995). The root of all random streams was {told['seed']}.\n"
+    )

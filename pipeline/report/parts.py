@@ -1,0 +1,148 @@
+"""What a page is made of: the data a caller hands over, and nothing else.
+
+Tables come as they were written (`layers.tsv`, `comparison.tsv`): pages and
+files can then never disagree. Texts may hold anything; the pages escape them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipeline.problems import Problem
+
+Light = Literal["green", "amber", "red"]
+
+
+class UsedRun(NamedTuple):
+    """One run of a recording, and what of it was used.
+
+    `n_samples`, `duration_s` and the words count the whole run;
+    `words_outside` are those whose onset lies before or after it.
+    `presentations` is how often the same stimulus was recorded.
+    """
+
+    run: str
+    split: str
+    n_samples: float
+    tr_s: float
+    duration_s: float
+    n_words: float
+    words_outside: float
+    presentations: float
+
+
+class AlignedRun(NamedTuple):
+    """What shows whether words and responses of one run lie on one clock.
+
+    `onsets`, `durations`, `sample_times_s` are seconds in the run; `word_rate`
+    is words per volume and `signal` the response, z-scored, both one value per
+    volume. `xcorr[i]` correlates the word rate with the signal `lags_s[i]`
+    seconds LATER, so a response that follows the words peaks at a lag above 0.
+    `expected_s` is the band where the peak should lie: 3 to 8 s for BOLD,
+    None where nothing is known.
+    """
+
+    run: str
+    onsets: np.ndarray
+    durations: np.ndarray
+    words: Sequence[str]
+    sample_times_s: np.ndarray
+    tr_s: float
+    word_rate: np.ndarray
+    signal: np.ndarray
+    signal_name: str
+    lags_s: np.ndarray
+    xcorr: np.ndarray
+    expected_s: tuple[float, float] | None = (3.0, 8.0)
+
+
+class RecordingPart(NamedTuple):
+    """All that a subject's page says about one recording.
+
+    `ceiling_note` says why there is no valid ceiling; it is empty when there
+    is one, and `n_ceiling_valid` of `n_targets` targets then have it.
+    `interval_unit` is what the intervals were taken over, in words.
+    `edge_share` is, for each model, the share of fits whose alpha was the
+    first or last of the grid.
+    """
+
+    label: str
+    kind: str
+    used: Sequence[UsedRun]
+    layers: pd.DataFrame
+    comparison: pd.DataFrame
+    aligned: Sequence[AlignedRun] = ()
+    edge_share: Mapping[str, float] = {}
+    ceiling_note: str = ""
+    n_ceiling_valid: int = 0
+    n_targets: int = 0
+    notes: Sequence[str] = ()
+    interval_unit: str = ""
+
+
+class SubjectPage(NamedTuple):
+    """One subject of one study. `leaky`: a shuffled split was used somewhere."""
+
+    study: str
+    subject: str
+    recordings: Sequence[RecordingPart]
+    warnings: Sequence[Problem] = ()
+    provenance: Mapping[str, Any] = {}
+    settings_yaml: str = ""
+    leaky: bool = False
+    tool_version: str = ""
+
+
+class GroupPart(NamedTuple):
+    """One recording over subjects.
+
+    `layers` has the columns of `layers.tsv` (r: mean over subjects, r_low and
+    r_high over subjects), `comparison` those of `comparison.tsv` with the
+    subject as unit. `subjects` holds each subject's own `layers.tsv`.
+    """
+
+    label: str
+    kind: str
+    layers: pd.DataFrame
+    comparison: pd.DataFrame
+    subjects: Mapping[str, pd.DataFrame]
+    ceiling_note: str = ""
+    notes: Sequence[str] = ()
+    interval_unit: str = "subjects"
+
+
+class GroupPage(NamedTuple):
+    """All subjects of one study. `excluded` and `links` are by subject: the reason, the page's relative address."""
+
+    study: str
+    asked: Sequence[str]
+    used: Sequence[str]
+    excluded: Mapping[str, str]
+    recordings: Sequence[GroupPart]
+    links: Mapping[str, str] = {}
+    warnings: Sequence[Problem] = ()
+    provenance: Mapping[str, Any] = {}
+    settings_yaml: str = ""
+    leaky: bool = False
+    tool_version: str = ""
+
+
+class IndexEntry(NamedTuple):
+    """One page of the study: its name, relative address, result in a sentence, and traffic light."""
+
+    title: str
+    href: str
+    result: str
+    light: Light | None = None
+
+
+class IndexPage(NamedTuple):
+    """The first page of a study: where everything is."""
+
+    study: str
+    entries: Sequence[IndexEntry]
+    warnings: Sequence[Problem] = ()
+    leaky: bool = False
+    tool_version: str = ""

@@ -1,0 +1,176 @@
+"""The result of a page in one sentence, and its traffic light, both from the tables only."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from pipeline.problems import Problem
+from pipeline.report.parts import GroupPage, GroupPart, Light, RecordingPart, SubjectPage
+from pipeline.report.tables import ALL, at_choice, entries, headline, layer_of, of, outside, tidy_layers, twins
+from pipeline.report.words import interval, is_number, number, percent, plural
+
+FEWEST_SUBJECTS = 3
+_NO_CEILING = "no valid noise ceiling is available"
+
+
+class Ceiling(NamedTuple):
+    """Whether scores may be related to a ceiling; if not, why; if so, in how many targets."""
+
+    valid: bool
+    note: str = ""
+    valid_in: str = ""
+
+
+def ceiling_of(part: RecordingPart | GroupPart, layers: pd.DataFrame) -> Ceiling:
+    """Valid only when no note speaks against it and the table really holds fractions."""
+    written = bool((layers["ceiling"].notna() & layers["fraction"].notna()).any())
+    if part.ceiling_note or not written:
+        return Ceiling(False, part.ceiling_note or "no estimator gave one")
+    if isinstance(part, GroupPart):
+        return Ceiling(True)
+    if part.n_ceiling_valid < 1:
+        return Ceiling(False, "no target has one")
+    return Ceiling(True, valid_in=f"valid in {part.n_ceiling_valid} of {plural(part.n_targets, 'target')}")
+
+
+def subject_sentence(page: SubjectPage) -> str:
+    """What came out for this subject, with its uncertainty: one sentence per recording."""
+    return " ".join(subject_sentences(page))
+
+
+def subject_sentences(page: SubjectPage) -> list[str]:
+    return _warned(page.leaky, [_part_sentence(part) for part in page.recordings])
+
+
+def group_sentence(page: GroupPage) -> str:
+    """What came out over subjects; below three subjects it says that nothing can be inferred."""
+    return " ".join(group_sentences(page))
+
+
+def group_sentences(page: GroupPage) -> list[str]:
+    return _warned(page.leaky, [_group_part(part) for part in page.recordings])
+
+
+def subject_light(page: SubjectPage) -> tuple[Light, str]:
+    """Red: an error, a leaky split or no score. Amber: a warning, or words and responses look shifted. Else green."""
+    late = [run for part in page.recordings for run in part.aligned if outside(run)]
+    scored = any(_scored(part) for part in page.recordings)
+    amber = [f"alignment to check in {plural(len(late), 'run')}"] if late else []
+    return _light(page.warnings, page.leaky, scored, amber)
+
+
+def group_light(page: GroupPage) -> tuple[Light, str]:
+    """Like a subject's; subjects left out, or too few of them, are amber."""
+    left = [s for s in page.asked if s not in page.used]
+    amber = [f"{plural(len(left), 'subject')} left out"] if left else []
+    amber += ["too few subjects for a group inference"] if len(page.used) < FEWEST_SUBJECTS else []
+    return _light(page.warnings, page.leaky, any(_scored(part) for part in page.recordings), amber)
+
+
+def too_few(part: GroupPart) -> str:
+    """Why nothing is inferred about people in general; empty when there are enough subjects."""
+    n = len(part.subjects)
+    if n >= FEWEST_SUBJECTS:
+        return ""
+    return f"Group inference is refused: N = {plural(n, 'subject')}, and at least {FEWEST_SUBJECTS} are needed"
+
+
+def n_of_each(warnings: Iterable[Problem]) -> tuple[int, int]:
+    """(errors, warnings)."""
+    levels = [w.level for w in warnings]
+    return levels.count("error"), levels.count("warning")
+
+
+def _warned(leaky: bool, sentences: list[str]) -> list[str]:
+    told = sentences or ["No recording was scored."]
+    return [f"LEAKY SPLIT, so this is no evidence: {text}" for text in told] if leaky else told
+
+
+def _light(warnings: Sequence[Problem], leaky: bool, scored: bool, amber: list[str]) -> tuple[Light, str]:
+    errors, warned = n_of_each(warnings)
+    red = ["a leaky split was used"] if leaky else []
+    red += [] if scored else ["no score"]
+    red += [plural(errors, "error")] if errors else []
+    amber = amber + ([plural(warned, "warning")] if warned else [])
+    light: Light = "red" if red else "amber" if amber else "green"
+    return light, "; ".join(red + amber) or "no warnings"
+
+
+def _scored(part: RecordingPart | GroupPart) -> bool:
+    return bool(tidy_layers(part.layers)["r"].notna().any())
+
+
+def _part_sentence(part: RecordingPart) -> str:
+    layers = tidy_layers(part.layers)
+    size = f" ({plural(part.n_targets, 'target')})" if part.n_targets else ""
+    return f"{part.label}{size}: {_body(layers, ceiling_of(part, layers))}."
+
+
+def _group_part(part: GroupPart) -> str:
+    layers, n = tidy_layers(part.layers), len(part.subjects)
+    if reason := too_few(part):
+        layers = layers.assign(r_low=float("nan"), r_high=float("nan"))
+        return f"{part.label}: {reason}; described only: {_body(layers, ceiling_of(part, layers))}."
+    return f"{part.label} (N = {n} subjects): {_body(layers, ceiling_of(part, layers))}."
+
+
+def _body(layers: pd.DataFrame, ceiling: Ceiling) -> str:
+    trained = [_trained(layers, entry, ceiling) for entry in entries(layers, "trained")]
+    parts = trained or ["no trained model was scored"]
+    parts += [_random(layers, entry) for entry in entries(layers, "random")]
+    parts += [_best_control(layers)]
+    parts += [] if ceiling.valid else [f"{_NO_CEILING} ({ceiling.note})"]
+    return "; ".join(part for part in parts if part)
+
+
+def _trained(layers: pd.DataFrame, entry: tuple[str, str], ceiling: Ceiling) -> str:
+    row = headline(of(layers, entry, ALL))
+    if row is None or not is_number(row["r"]):
+        return f"{entry[0]} has no score (n/a) at a layer chosen on inner folds"
+    where = f"layer {layer_of(row)}, chosen on inner folds" if row["chosen"] else _plain_layer(row)
+    return f"{entry[0]} scores r = {_with_interval(row)} ({where}){_related(row, ceiling)}"
+
+
+def _plain_layer(row: pd.Series) -> str:
+    return "layer chosen on inner folds" if row["layer"] == "nested" else f"layer {layer_of(row)}, its only one"
+
+
+def _with_interval(row: pd.Series) -> str:
+    low, high = row["r_low"], row["r_high"]
+    zero = ", which includes 0," if is_number(low) and is_number(high) and low <= 0 <= high else ""
+    return f"{number(row['r'])} {interval(low, high)}{zero}"
+
+
+def _related(row: pd.Series, ceiling: Ceiling) -> str:
+    if not ceiling.valid:
+        return ""
+    if not is_number(row["fraction"]):
+        return ", not related to a ceiling because none is valid for the whole"
+    details = [number(row["ceiling"]), row["ceiling_kind"], ceiling.valid_in]
+    return f", {percent(row['fraction'])}\u00a0% of ceiling ({'; '.join(d for d in details if d)})"
+
+
+def _random(layers: pd.DataFrame, entry: tuple[str, str]) -> str:
+    seeds = twins(at_choice(of(layers, entry, ALL)))
+    if not is_number(seeds.mean):
+        return f"random twins {entry[0]} have no score (n/a)"
+    if seeds.n_seeds == 1:
+        return f"its one random twin ({entry[0]}, 1 seed) {number(seeds.mean)}"
+    over = f", {number(seeds.low)} to {number(seeds.high)} over {seeds.n_seeds} seeds" if seeds.n_seeds else ""
+    return f"random twins {entry[0]} {number(seeds.mean)} on average{over}"
+
+
+def _best_control(layers: pd.DataFrame) -> str:
+    rows = [(entry[0], headline(of(layers, entry, ALL))) for entry in entries(layers, "")]
+    scored = [(label, row) for label, row in rows if row is not None and is_number(row["r"])]
+    if not scored:
+        return "no control was scored"
+    label, row = max(scored, key=lambda pair: pair[1]["r"])
+    above = [e[0] for e in entries(layers, "trained") if _below(headline(of(layers, e, ALL)), row["r"])]
+    end = f", no lower than {', '.join(above)}" if above else ""
+    return f"best of {plural(len(scored), 'control')}: {label} {_with_interval(row).rstrip(',')}{end}"
+
+
+def _below(row: pd.Series | None, r: float) -> bool:
+    return row is not None and is_number(row["r"]) and bool(row["r"] <= r)

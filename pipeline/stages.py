@@ -1,0 +1,320 @@
+"""The work of each rule: load, one call, save. Heavy libraries are imported by the stage that needs them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline import arrays
+from pipeline.config import Plan, Study, component
+from pipeline.layout import Layout
+from pipeline.problems import Problem, StudyError
+from pipeline.runs import Run
+from pipeline.settings import as_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from pipeline.models import Activations
+
+
+class Job(NamedTuple):
+    """What a rule hands to its stage: where the study lies, the stage's settings, and whose turn it is."""
+
+    out: Layout
+    settings: dict[str, Any]
+    subject: str = ""
+    recording: str = ""
+    model: str = ""
+    runs: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+
+    @property
+    def dataset(self) -> Any:
+        return component("dataset", self.settings["dataset"])
+
+    @property
+    def folder(self) -> Path:
+        return self.dataset.folder(self.out.root)
+
+    def own_runs(self) -> list[Run]:
+        """The subject's runs of this recording."""
+        whose = (self.subject, self.recording)
+        return [run for run in self.dataset.runs(self.out.root) if (run.subject, run.recording) == whose]
+
+    def record(self, stage: str, *paths: Path, **named: Path | str) -> dict[str, Any]:
+        """What `arrays.save` wants to know: outputs by their place in the study, inputs by their place in the data set."""
+        inputs: dict[str, Path | str] = {self.out.name(path): path for path in paths}
+        return {"stage": stage, "settings": self.settings, "inputs": inputs | named}
+
+    def external(self, *names: str) -> dict[str, Path]:
+        """Files of the data set, by their place in it."""
+        return {f"dataset:{name}": self.folder / name for name in names if name}
+
+
+def simulate(job: Job) -> None:
+    """Make the recordings of a synthetic study."""
+    job.dataset.simulate(job.out.root)
+
+
+def train(job: Job) -> None:
+    """Train the language model of a synthetic study."""
+    job.dataset.train(job.out.root)
+
+
+def words(job: Job) -> None:
+    """One stimulus' words, checked, sorted and in seconds."""
+    from pipeline.datasets.words import read_words
+
+    (label,) = job.runs
+    run = next(r for r in job.dataset.runs(job.out.root) if r.run == label)
+    frame, _ = read_words(job.folder / run.words, name=run.words)
+    record = job.record("words", **job.external(run.words))
+    arrays.save_table(frame, job.out.words(label), **record)
+
+
+def load_words(path: Path) -> "pd.DataFrame":
+    """A table that `words` wrote."""
+    from pipeline.datasets.words import TEXT
+
+    return arrays.load_table(path, text=TEXT)
+
+
+def clean(job: Job) -> None:
+    """Every run of one subject's recording, clean."""
+    recording = component("recording", job.settings["recording"])
+    table = job.dataset.targets(job.out.root)
+    names = () if table is None else tuple(dict.fromkeys(table["target"]))
+    for run in job.own_runs():
+        ds = _labelled(recording.clean(run, job.folder, names), run)
+        record = job.record("clean", **job.external(*run.responses, run.mask))
+        arrays.save(ds, job.out.recording(job.subject, job.recording, run.run), **record)
+
+
+def _labelled(cleaned: Any, run: Run) -> "xr.Dataset":
+    import numpy as np
+    import xarray as xr
+
+    responses = cleaned.responses
+    facts = {"units": "z", "long_name": "response, mean over presentations"}
+    ds = xr.Dataset({"responses": (("sample", "target"), responses.mean(axis=0), facts)})
+    if len(responses) > 1:
+        ds["presentations"] = (
+            ("repeat", "sample", "target"),
+            responses,
+            {"units": "z", "long_name": "response to each presentation"},
+        )
+    times = ("sample", cleaned.times_s, {"units": "s", "long_name": "start of the sample on the words' clock"})
+    ds = ds.assign_coords(time=times, target=np.array(cleaned.targets, dtype=str))
+    told = as_json([problem._asdict() for problem in cleaned.warnings])
+    return ds.assign_attrs(subject=run.subject, run=run.run, tr_s=cleaned.tr_s, warnings=told)
+
+
+def activate(job: Job) -> None:
+    """One model's activations for the words of every run, all layers and seeds."""
+    model = component("model", job.settings["model"])
+    tables = {run: load_words(job.out.words(run)) for run in job.runs}
+    for found in model.activations(tables, study_dir=job.out.root):
+        record = job.record("activate", job.out.words(found.run))
+        ds = _featured(found, tables[found.run], model)
+        arrays.save(ds, job.out.activations(job.model, found.run), **record)
+
+
+def _featured(found: "Activations", table: "pd.DataFrame", model: Any) -> "xr.Dataset":
+    import xarray as xr
+
+    dims = ("seed", "word", "layer", "feature")[-found.values.ndim :]
+    ds = xr.Dataset(
+        {"activations": (dims, found.values, {"units": "1", "long_name": "state of the model at each word"})}
+    )
+    onset = ("word", table["onset"].to_numpy(float), {"units": "s", "long_name": "onset of the word"})
+    ds = ds.assign_coords(onset=onset, text=("word", table["word"].to_numpy(str)), layer=list(found.layers))
+    if found.seeds:
+        ds = ds.assign_coords(seed=list(found.seeds))
+    return ds.assign_attrs(found.facts, sampled=model.sampled, private=int(model.private))
+
+
+def encode(job: Job) -> None:
+    """One subject, one model, every layer: scores on the held-out samples."""
+    from pipeline.encoding import encode as fit
+
+    runs = job.own_runs()
+    recordings, activations = _of_runs(job, runs)
+    paths = [job.out.recording(job.subject, job.recording, run.run) for run in runs]
+    paths += [job.out.activations(job.model, run.run) for run in runs]
+    ds = fit(
+        component("recording", job.settings["recording"]),
+        activations,
+        recordings,
+        {run.run: run.split for run in runs},
+        job.dataset.targets(job.out.root),
+        component("encoding", job.settings["encoding"]),
+        job.settings["seed"],
+    )
+    leaky = int(component("encoding", job.settings["encoding"]).leaky)
+    ds = ds.assign_attrs(subject=job.subject, recording=job.recording, model=job.model, leaky=leaky)
+    arrays.save(ds, job.out.scores(job.subject, job.recording, job.model), **job.record("encode", *paths))
+
+
+def _of_runs(job: Job, runs: list[Run]) -> tuple[dict[str, "xr.Dataset"], dict[str, "xr.Dataset"]]:
+    recordings = {
+        r.run: arrays.load(job.out.recording(job.subject, job.recording, r.run), "sample", "target") for r in runs
+    }
+    activations = {r.run: arrays.load(job.out.activations(job.model, r.run), "word", "layer", "feature") for r in runs}
+    return recordings, activations
+
+
+def ceiling(job: Job) -> None:
+    """How well any model could do on one subject's tested runs."""
+    from pipeline.normalisation import estimate
+
+    runs = job.own_runs()
+    paths = {run.run: job.out.recording(job.subject, job.recording, run.run) for run in runs}
+    tested = tuple(run.run for run in runs if job.settings["split"] != "given" or run.split == "test")
+    recordings = {run: arrays.load(path, "sample", "target") for run, path in paths.items() if run in tested}
+    kinds = component("ceiling", job.settings["ceiling"]).kinds
+    ds = estimate(recordings, tested, kinds, tuple(job.settings["trim_s"]), job.settings["seed"])
+    record = job.record("ceiling", *(paths[run] for run in tested))
+    arrays.save(ds, job.out.ceiling(job.subject, job.recording), **record)
+
+
+def compare(job: Job) -> None:
+    """The layer table and the contrasts of one subject's recording."""
+    from pipeline.comparison import compare as tabulate
+
+    weights = job.settings["weights"]
+    paths = {model: job.out.scores(job.subject, job.recording, model) for model in weights}
+    scores = {model: arrays.load(path, "layer", "fold", "target") for model, path in paths.items()}
+    top = job.out.ceiling(job.subject, job.recording)
+    settings = component("comparison", job.settings["comparison"])
+    layers, contrasts = tabulate(
+        job.subject, job.recording, scores, weights, arrays.load(top, "target"), settings, job.settings["seed"]
+    )
+    record = job.record("compare", *paths.values(), top)
+    arrays.save_table(layers, job.out.layers(job.subject, job.recording), **record)
+    arrays.save_table(contrasts, job.out.comparison(job.subject, job.recording), **record)
+
+
+TABLE_TEXT = (
+    "subject",
+    "seed",
+    "layer",
+    "roi",
+    "model",
+    "weights",
+    "chosen",
+    "ceiling_kind",
+    "a",
+    "b",
+    "layer_a",
+    "layer_b",
+    "recording",
+)
+
+
+def load_tables(
+    job: Job, which: Iterator[tuple[str, str]] | list[tuple[str, str]]
+) -> tuple["pd.DataFrame", "pd.DataFrame", list[Path]]:
+    """The layer tables and contrasts of several (subject, recording), one below the other."""
+    import pandas as pd
+
+    which = list(which)
+    layers, contrasts = [job.out.layers(*w) for w in which], [job.out.comparison(*w) for w in which]
+    tables = [
+        pd.concat([arrays.load_table(p, text=TABLE_TEXT) for p in paths], ignore_index=True)
+        for paths in (layers, contrasts)
+    ]
+    return tables[0], tables[1], layers + contrasts
+
+
+def finish(job: Job) -> None:
+    """Say what the study's folder holds: the checksum of every output, and who made it."""
+    from pipeline import __version__
+
+    description = {
+        "Name": f"brainalign study {job.settings['study']['study']}",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "brainalign", "Version": __version__}],
+    }
+    path = job.out.top("dataset_description.json")
+    arrays.save_text(json.dumps(description, indent=1) + "\n", path, **job.record("finish"))
+    study = Study.from_told(job.settings["study"])
+    files = [p for p in expected(study, job.out, job.left_out) if p.name != "manifest.json"]
+    told = {job.out.name(p): arrays.read_record(p)["sha256"] for p in files}
+    arrays.save_text(
+        json.dumps(told, indent=1, sort_keys=True) + "\n", job.out.top("manifest.json"), **job.record("finish")
+    )
+
+
+def expected(study: Study, out: Layout, left_out: tuple[str, ...] = ()) -> list[Path]:
+    """Every file that a finished study has."""
+    plan = study.plan(out.root, left_out)
+    made = [*study.dataset.recording_files(out.root), *study.dataset.model_files(out.root)]
+    shared = [out.words(run) for run in plan.stimuli()]
+    shared += [out.activations(model, run) for model in study.models for run in plan.stimuli()]
+    own = []
+    for which in plan.runs:
+        own += [out.recording(*which, run) for run in plan.labels(*which)]
+        own += [out.scores(*which, model) for model in study.models]
+        own += [out.ceiling(*which), out.layers(*which), out.comparison(*which)]
+    pages = [out.subject_page(subject) for subject in plan.subjects]
+    return made + shared + own + pages + [out.top(name) for name in TOP_FILES]
+
+
+TOP_FILES = (
+    "group_layers.tsv", "group_comparison.tsv", "group.html", "index.html", "methods.md",
+    "dataset_description.json", "manifest.json",
+)  # fmt: skip
+
+
+def states(study: Study, out: Layout) -> dict[str, str]:
+    """Each file of a study: `done` (and verified), `missing`, or `changed` since it was written."""
+    found = {}
+    for path in expected(study, out):
+        try:
+            arrays.verify(path)
+            found[out.name(path)] = "done"
+        except StudyError:
+            found[out.name(path)] = "changed" if path.exists() else "missing"
+    return found
+
+
+def report(job: Job) -> None:
+    """One subject's page."""
+    from pipeline import pages
+    from pipeline.report import subject_page
+
+    page, inputs = pages.of_subject(job)
+    arrays.save_text(subject_page(page), job.out.subject_page(job.subject), **job.record("report", *inputs))
+
+
+def group(job: Job) -> None:
+    """The tables, pages and methods text of the study as a whole."""
+    from pipeline import pages
+    from pipeline.comparison import group as over_people
+    from pipeline.report import group_page, index_page
+    from pipeline.report.methods import methods_text
+
+    study = Study.from_told(job.settings["study"])
+    which = study.plan(job.out.root, job.left_out).runs
+    layers, contrasts, inputs = load_tables(job, which)
+    settings = component("comparison", job.settings["comparison"])
+    tables = over_people(layers, contrasts, settings, job.settings["seed"])
+    record = job.record("group", *inputs)
+    arrays.save_table(tables[0], job.out.top("group_layers.tsv"), **record)
+    arrays.save_table(tables[1], job.out.top("group_comparison.tsv"), **record)
+    page = pages.of_group(job, study, layers, *tables)
+    arrays.save_text(group_page(page), job.out.top("group.html"), **record)
+    arrays.save_text(index_page(pages.index(page, layers)), job.out.top("index.html"), **record)
+    arrays.save_text(methods_text(study.told()), job.out.top("methods.md"), **record)
+
+
+def warnings_of(ds: "xr.Dataset") -> list[Problem]:
+    """The warnings that travelled with a clean recording."""
+    return [Problem(**told) for told in arrays.attribute(ds, "warnings")]
+
+
+__all__ = ["Job", "Plan", "Study"]

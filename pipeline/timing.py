@@ -1,0 +1,199 @@
+"""Things that happen at irregular times, onto a regular clock."""
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+_ROWS_AT_ONCE = 256  # grid rows per product; bounds the memory of a long run
+
+
+def to_grid(
+    values: Shaped[np.ndarray, "word feature"],
+    onsets: Shaped[np.ndarray, " word"],
+    times: Shaped[np.ndarray, " time"],
+    how: str = "lanczos",
+    cutoff_hz: float | None = None,
+    window: int = 3,
+) -> Float[np.ndarray, "time feature"]:
+    """Bring features of words onto a regular clock.
+
+    Words come several to a sample, or none. What a sample holds is a choice:
+    a low-pass filter (`lanczos`), the words that start in it (`sum`, `mean`,
+    `last`), or, for what is a state and no event, the value in between
+    (`linear`). The order of the words does not matter.
+
+    Parameters
+    ----------
+    values : one row per word.
+    onsets : s, when each word happens.
+    times : s, evenly spaced. The filter and the line are read AT these times;
+        the bins of `sum`, `mean` and `last` BEGIN at them and are one spacing long.
+    how : `lanczos`, `sum`, `mean`, `last` or `linear`.
+    cutoff_hz : cut-off of the filter; by default one over the spacing.
+    window : lobes of the filter on each side. It looks `window / cutoff_hz`
+        seconds into the future as well as into the past.
+
+    Returns
+    -------
+    One row per time. A sample without words is 0; words beyond the clock are
+    left out (`outside` counts them).
+
+    Raises
+    ------
+    ValueError : times not evenly spaced, lengths that differ, missing values,
+        an unknown `how`.
+
+    References
+    ----------
+    Huth et al. (2016), Nature 532, 453-458, Methods; the filter after
+    Duchon (1979), J. Appl. Meteorology 18, 1016-1022.
+    """
+    values, onsets, times = np.asarray(values, float), np.asarray(onsets, float), np.asarray(times, float)
+    spacing = _spacing(times)
+    _check(values, onsets, how)
+    order = np.argsort(onsets, kind="stable")
+    values, onsets = values[order], onsets[order]
+    if how == "lanczos":
+        return _lanczos(values, onsets, times, cutoff_hz or 1 / spacing, window)
+    return GRIDS[how](values, onsets, times, spacing)
+
+
+def _spacing(times: np.ndarray) -> float:
+    steps = np.diff(times)
+    if len(times) < 2 or steps.min() <= 0 or np.ptp(steps) > 1e-6 * steps.mean():
+        found = f"steps from {steps.min():g} to {steps.max():g} s" if len(steps) else f"{len(times)} times"
+        raise ValueError(f"times must be at least two, increasing and evenly spaced; found {found}")
+    return float(steps.mean())
+
+
+def _check(values: np.ndarray, onsets: np.ndarray, how: str) -> None:
+    if how not in GRIDS:
+        raise ValueError(f"how={how!r} is not known; known: {', '.join(map(repr, GRIDS))}")
+    if len(values) != len(onsets):
+        raise ValueError(f"{len(values)} rows of values, {len(onsets)} onsets: there must be one onset per word")
+    bad = np.flatnonzero(~(np.isfinite(values).all(axis=1) & np.isfinite(onsets)))
+    if bad.size:
+        raise ValueError(
+            f"{bad.size} words have a missing or infinite value or onset; the first rows: {bad[:5].tolist()}"
+        )
+
+
+def _lanczos(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, cutoff_hz: float, window: int) -> np.ndarray:
+    """Sum over words of L((t - onset) * cutoff); only the words within reach enter a product."""
+    out = np.zeros((len(times), values.shape[1]))
+    reach = window / cutoff_hz
+    for start in range(0, len(times), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        first = np.searchsorted(onsets, times[rows][0] - reach, side="left")
+        last = np.searchsorted(onsets, times[rows][-1] + reach, side="right")
+        x = (times[rows][:, None] - onsets[first:last]) * cutoff_hz
+        kernel = np.where(np.abs(x) <= window, np.sinc(x) * np.sinc(x / window), 0.0)
+        out[rows] = kernel @ values[first:last]
+    return out
+
+
+def _bins(onsets: np.ndarray, times: np.ndarray, spacing: float) -> np.ndarray:
+    """The sample in which each word starts; -1 where there is none.
+
+    Positions within a billionth of a border count as on it: 0.1 * 3 / 0.1 is
+    a hair below 3.
+    """
+    position = (onsets - times[0]) / spacing
+    sample = np.floor(position + 1e-9).astype(int)
+    return np.where((sample >= 0) & (sample < len(times)), sample, -1)
+
+
+def _sum(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, spacing: float) -> np.ndarray:
+    sample = _bins(onsets, times, spacing)
+    out = np.zeros((len(times), values.shape[1]))
+    np.add.at(out, sample[sample >= 0], values[sample >= 0])
+    return out
+
+
+def _mean(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, spacing: float) -> np.ndarray:
+    sample = _bins(onsets, times, spacing)
+    count = np.bincount(sample[sample >= 0], minlength=len(times))
+    return _sum(values, onsets, times, spacing) / np.maximum(count, 1)[:, None]
+
+
+def _last(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, spacing: float) -> np.ndarray:
+    sample = _bins(onsets, times, spacing)
+    out = np.zeros((len(times), values.shape[1]))
+    out[sample[sample >= 0]] = values[sample >= 0]  # words are in order: the last one stays
+    return out
+
+
+def _linear(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, spacing: float) -> np.ndarray:
+    """Between words a straight line, before the first and after the last their own values."""
+    return np.stack([np.interp(times, onsets, column) for column in values.T], axis=1)
+
+
+def outside(onsets: Shaped[np.ndarray, " word"], times: Shaped[np.ndarray, " time"]) -> int:
+    """How many words start before the first or after the last sample of a clock."""
+    times = np.asarray(times, float)
+    return int((_bins(np.asarray(onsets, float), times, _spacing(times)) < 0).sum())
+
+
+def delay(X: Shaped[np.ndarray, "sample feature"], delays: tuple[int, ...]) -> Shaped[np.ndarray, "sample delayed"]:
+    """Place copies of each feature a few samples later, side by side.
+
+    A word is heard now and the blood answers seconds later. Giving the
+    regression the features of 1, 2, 3 and 4 volumes ago lets it learn the
+    shape of that answer for every voxel (a finite impulse response).
+
+    Parameters
+    ----------
+    X : features of ONE run, one row per volume.
+    delays : shifts in volumes; 0 keeps the row where it is.
+
+    Returns
+    -------
+    Columns ordered delay by delay: all features at delays[0], then at
+    delays[1], ... Rows with no past are 0, the mean of a z-scored feature.
+
+    References
+    ----------
+    Huth et al. (2016), Nature 532, 453-458, Methods.
+    """
+    late = [d for d in delays if not 0 <= d < len(X)]
+    if late:
+        raise ValueError(
+            f"delays {late} do not fit a run of {len(X)} volumes: each delay must lie between 0 and {len(X) - 1}"
+        )
+    out = np.zeros((len(X), len(delays), X.shape[1]), X.dtype)
+    for i, d in enumerate(delays):
+        out[d:, i] = X[: len(X) - d]
+    return out.reshape(len(X), -1)
+
+
+def epochs(
+    signal: Float[np.ndarray, "channel time"],
+    sfreq: float,
+    onsets: Shaped[np.ndarray, " word"],
+    window: tuple[float, float],
+) -> Float[np.ndarray, "word channel latency"]:
+    """Cut a window around every word out of a continuous signal.
+
+    Parameters
+    ----------
+    signal : one row per channel, the first sample at time 0.
+    sfreq : Hz.
+    onsets : s.
+    window : s relative to onset, both ends included, as MNE counts them.
+
+    Returns
+    -------
+    One row per word, none dropped: where the window leaves the recording the
+    word's row is NaN throughout, to be counted by the caller.
+    """
+    start_s, end_s = window
+    if not start_s < end_s:
+        raise ValueError(f"the window runs from {start_s:g} to {end_s:g} s; it must end after it starts")
+    latency = np.arange(round((end_s - start_s) * sfreq) + 1)
+    first = np.round((np.asarray(onsets, float) + start_s) * sfreq).astype(int)
+    inside = (first >= 0) & (first + latency[-1] < signal.shape[1])
+    out = np.full((len(first), len(signal), len(latency)), np.nan, signal.dtype)
+    out[inside] = signal[:, first[inside, None] + latency].transpose(1, 0, 2)
+    return out
+
+
+GRIDS = {"lanczos": _lanczos, "sum": _sum, "mean": _mean, "last": _last, "linear": _linear}

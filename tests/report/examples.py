@@ -1,0 +1,279 @@
+"""Made-up studies that look like real ones, and a way to look at their pages: `python -m tests.report.examples FOLDER`."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.problems import Problem
+from pipeline.report import (
+    AlignedRun,
+    GroupPage,
+    GroupPart,
+    IndexEntry,
+    IndexPage,
+    RecordingPart,
+    SubjectPage,
+    UsedRun,
+    group_light,
+    group_page,
+    group_sentence,
+    index_page,
+    subject_light,
+    subject_page,
+    subject_sentence,
+)
+
+CONTROLS = {"wordrate": 0.031, "position": 0.036, "oasm": 0.0, "static": 0.058, "surprisal": 0.06}
+ROIS = {
+    "all": (5012, 1.0),
+    "IFG": (310, 1.5),
+    "AntTemp": (420, 1.9),
+    "PostTemp": (515, 1.7),
+    "AngG": (260, 0.9),
+    "V1": (300, -0.1),
+}
+_STORY = (
+    "once when i was six years old i saw a magnificent picture in a book about the primeval forest called true stories "
+    "it showed a boa constrictor swallowing a wild beast here is a copy of the drawing"
+)
+TEXT = _STORY.split()
+
+
+def layers(
+    subject="EN057",
+    recording="fmri",
+    rois=tuple(ROIS),
+    n_layers=13,
+    seeds=(0, 1, 2, 3, 4),
+    controls=tuple(CONTROLS),
+    ceiling=True,
+    models=("gpt2",),
+    level=0.1,
+    seed=0,
+) -> pd.DataFrame:
+    """A `layers.tsv` with a hump over layers, flat twins, and controls."""
+    rng, rows = np.random.default_rng(seed), []
+    for roi in rois:
+        n_targets, gain = ROIS.get(roi, (100, 1.0))
+
+        def row(model, weights, seed, layer, r, chosen="", half=0.014, gain=gain, roi=roi, n_targets=n_targets):
+            top = 0.205 * max(gain, 0.4) if ceiling else np.nan
+            common = {"subject": subject, "recording": recording, "model": model, "weights": weights, "seed": seed}
+            scores = {"r": r, "r_low": r - half, "r_high": r + half, "r2": r * abs(r) - 0.002, "ceiling": top}
+            kind = {"ceiling_kind": "repeats" if ceiling else "", "fraction": r / top, "n_missing": 12, "n_flat": 0}
+            rows.append(
+                common | {"layer": layer, "roi": roi, "n_targets": n_targets} | scores | kind | {"chosen": chosen}
+            )
+
+        for i, model in enumerate(models):
+            depth = np.arange(n_layers) / max(n_layers - 1, 1)
+            curve = gain * (level * (0.5 + 0.7 * np.sin(np.pi * depth**0.9)) - 0.012 * i) + rng.normal(
+                0, 0.002, n_layers
+            )
+            best = int(np.argmax(curve))
+            for layer, r in enumerate(curve):
+                row(model, "trained", "", str(layer), r)
+            row(model, "trained", "", "nested", curve[best] - 0.001, chosen=str(best))
+        twins = np.array(
+            [gain * (0.045 + 0.01 * np.exp(-np.arange(n_layers) / 3)) + rng.normal(0, 0.004, n_layers) for _ in seeds]
+        )
+        for s, curve in zip(seeds, twins, strict=True):
+            for layer, r in enumerate(curve):
+                row("gpt2untrained", "random", str(s), str(layer), r)
+            row("gpt2untrained", "random", str(s), "nested", curve[0], chosen="0")
+        if len(seeds):
+            for layer, r in enumerate(twins.mean(0)):
+                row("gpt2untrained", "random", "mean", str(layer), r)
+            row("gpt2untrained", "random", "mean", "nested", twins[:, 0].mean())
+        for control in controls:
+            r = CONTROLS.get(control, 0.02) * gain
+            row(control, "", "", "0", r)
+            row(control, "", "", "nested", r, chosen="0")
+    return pd.DataFrame(rows)
+
+
+def comparison(subject="EN057", recording="fmri", rois=tuple(ROIS), unit="blocks of 10 volumes", n=94) -> pd.DataFrame:
+    rows = []
+    for roi in rois:
+        gain = ROIS.get(roi, (100, 1.0))[1]
+        for b, r_b in (("gpt2untrained", 0.05), ("wordrate", 0.031)):
+            difference = gain * (0.12 - r_b)
+            ends = {"difference": difference, "low": difference - 0.016, "high": difference + 0.016}
+            sides = {"a": "gpt2", "b": b, "layer_a": "7", "layer_b": "0", "r_a": gain * 0.12, "r_b": gain * r_b}
+            test = {"p": 0.0005 if gain > 0 else 0.41, "q": 0.0009 if gain > 0 else 0.41, "unit": unit, "n_units": n}
+            rows.append(
+                {"subject": subject, "recording": recording, "roi": roi}
+                | sides
+                | ends
+                | test
+                | {"test": "block permutation"}
+            )
+    return pd.DataFrame(rows)
+
+
+def aligned(run="1", seconds=560.0, tr_s=2.0, delay_s=5.0, seed=0, expected_s=(3.0, 8.0)) -> AlignedRun:
+    """A run whose response follows the words by `delay_s`."""
+    rng = np.random.default_rng(seed)
+    onsets = (
+        np.cumsum(
+            rng.gamma(2.0, 0.17, int(seconds * 2.5)) + (rng.random(int(seconds * 2.5)) < 0.08) * rng.gamma(3, 0.6)
+        )
+        + 0.4
+    )
+    onsets = onsets[onsets < seconds - 1]
+    durations = np.minimum(np.diff(onsets, append=seconds), 0.35) * 0.9
+    times = np.arange(0, seconds, tr_s)
+    rate = np.histogram(onsets, np.append(times, seconds))[0].astype(float)
+    signal = np.interp(times - delay_s, times, rate - rate.mean()) + rng.normal(0, 2.0, len(times))
+    signal = (signal - signal.mean()) / signal.std()
+    steps = np.arange(-int(20 / tr_s), int(20 / tr_s) + 1)
+    z = (rate - rate.mean()) / rate.std()
+    xcorr = np.array(
+        [np.mean(z[max(0, -k) : len(z) - max(0, k)] * signal[max(0, k) : len(z) + min(0, k)]) for k in steps]
+    )
+    words = [TEXT[i % len(TEXT)] for i in range(len(onsets))]
+    return AlignedRun(
+        run,
+        onsets,
+        durations,
+        words,
+        times,
+        tr_s,
+        rate,
+        signal,
+        "mean of AntTemp and PostTemp",
+        steps * tr_s,
+        xcorr,
+        expected_s,
+    )
+
+
+def part(**changes) -> RecordingPart:
+    used = [
+        UsedRun(str(i), "test" if i == 3 else "train", 282, 2.0, 564.0, 1530 + i, 2 if i == 2 else 0, 1)
+        for i in (1, 2, 3)
+    ]
+    made = RecordingPart(
+        label="fmri",
+        kind="fmri",
+        used=used,
+        layers=layers(),
+        comparison=comparison(),
+        aligned=[aligned(str(i), seed=i) for i in (1, 2, 3)],
+        edge_share={"gpt2": 0.021, "gpt2untrained": 0.034, "oasm": 0.41},
+        n_ceiling_valid=4810,
+        n_targets=5012,
+        notes=["The first 3 volumes of each run were left out: words there have no past to be predicted from."],
+        interval_unit="blocks of 10 volumes of the test runs",
+    )
+    return made._replace(**changes)
+
+
+def without_ceiling(**changes) -> RecordingPart:
+    note = "each run was presented once, and only one subject heard it"
+    return part(layers=layers(ceiling=False), ceiling_note=note, n_ceiling_valid=0)._replace(**changes)
+
+
+WARNINGS = (
+    Problem(
+        code="W-WORDS-03",
+        summary="2 words start after the end of the run; they were left out",
+        file="littleprince/run-2_words.tsv",
+        field="onset",
+        found="571.2 s, 573.0 s",
+        expected="below 564.0 s",
+        fix="cut the table, or check that the onsets count from the first volume",
+        subject="EN057",
+    ),
+    Problem("W-SPLIT-01", "only 3 runs: intervals are wide", expected="5 runs or more", fix="add runs"),
+)
+PROVENANCE = {
+    "command": "brainalign run configs/littleprince.yaml --subject EN057",
+    "versions": {"brainalign": "0.1.0", "numpy": "2.4.6", "torch": "2.13.0", "python": "3.11.9"},
+    "settings": {
+        "encoding": {"alphas": [1.0, 1e8, 17], "split": "leave_one_run_out", "version": 1},
+        "comparison": {"fdr": 0.05},
+    },
+    "inputs": {"words/run-1_words.tsv": "9f2c" * 16, "sub-EN057/run-1_recording.nc": "03ab" * 16},
+    "seed": 0,
+}
+SETTINGS = 'study: littleprince\nsubjects: ["EN057"]\nencoding: {alphas: [1, 1.0e+8, 17], split: leave_one_run_out}\n'
+
+
+def page(*parts: RecordingPart, **changes) -> SubjectPage:
+    made = SubjectPage("littleprince", "EN057", parts or (part(),), WARNINGS, PROVENANCE, SETTINGS, False, "0.1.0")
+    return made._replace(**changes)
+
+
+def group(n=8, **changes) -> GroupPage:
+    names = [f"EN{57 + i:03d}" for i in range(n)]
+    rng = np.random.default_rng(3)
+    tables = {
+        s: layers(s, level=0.1 + rng.normal(0, 0.02), seed=i, rois=("all", "IFG", "AntTemp"))
+        for i, s in enumerate(names)
+    }
+    both = pd.concat(tables.values())
+    keys = ["recording", "model", "weights", "seed", "layer", "roi", "ceiling_kind"]
+    numbers = ["n_targets", "r", "r2", "ceiling", "fraction", "n_missing", "n_flat"]
+    grouped = both.groupby(keys, sort=False)
+    half = 2.36 * grouped["r"].std() / np.sqrt(n)
+    mean = grouped[numbers].mean().assign(r_low=lambda t: t["r"] - half, r_high=lambda t: t["r"] + half)
+    mean = mean.assign(chosen=grouped["chosen"].agg(lambda c: ", ".join(sorted(set(c) - {""})))).reset_index()
+    recording = GroupPart(
+        "fmri", "fmri", mean, comparison("", unit="subjects", n=n, rois=("all", "IFG", "AntTemp")), tables
+    )
+    made = GroupPage(
+        study="littleprince",
+        asked=[*names, "EN099"],
+        used=names,
+        excluded={"EN099": "E-FMRI-04: run 2 ends before its words do"},
+        recordings=[recording],
+        links={s: f"sub-{s}.html" for s in names},
+        warnings=WARNINGS,
+        provenance=PROVENANCE,
+        settings_yaml=SETTINGS,
+        tool_version="0.1.0",
+    )
+    return made._replace(**changes)
+
+
+def index(*pages: SubjectPage, **changes) -> IndexPage:
+    entries = [IndexEntry("Group", "group.html", group_sentence(group()), group_light(group())[0])]
+    entries += [
+        IndexEntry(f"sub-{p.subject}", f"sub-{p.subject}.html", subject_sentence(p), subject_light(p)[0])
+        for p in pages or (page(),)
+    ]
+    return IndexPage("littleprince", entries, WARNINGS[1:], False, "0.1.0")._replace(**changes)
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    sparse = without_ceiling(
+        label="items",
+        kind="items",
+        layers=layers(rois=("all",), n_layers=1, seeds=(), controls=("wordrate",), ceiling=False),
+        comparison=comparison().iloc[:0],
+        aligned=(),
+        edge_share={},
+    )
+    twice = part(
+        layers=layers(models=("gpt2", "llama"), ceiling=False),
+        ceiling_note="one presentation",
+        aligned=[aligned(delay_s=12.0)],
+    )
+    pages = {
+        "sub.html": subject_page(page()),
+        "sparse.html": subject_page(page(sparse, twice)),
+        "leaky.html": subject_page(page(leaky=True)),
+        "group.html": group_page(group()),
+        "pair.html": group_page(group(2)),
+        "index.html": index_page(index()),
+    }
+    for file, text in pages.items():
+        (folder / file).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
