@@ -1,6 +1,6 @@
 """One study, from its YAML to its pages. `brainalign run STUDY` calls this; so may you:
 
-    snakemake --configfile configs/demo.yaml --cores 2
+snakemake --configfile configs/demo.yaml --cores 2
 """
 
 from snakemake.utils import min_version
@@ -27,6 +27,6 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         PATHS.top("manifest.json"),
-    default_target: True

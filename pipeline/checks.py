@@ -57,7 +57,7 @@ def _kept_apart(study: Study, study_dir: Path) -> list[Problem]:
 def _models(study: Study, study_dir: Path) -> list[Problem]:
     found = []
     for label, model in study.models.items():
-        if study.dataset.made_here and any(p in study.dataset.model_files(study_dir) for p in _files(model, study_dir)):
+        if study.trained_here(label, study_dir):
             continue  # trained when the study runs
         try:
             problems = model.problems(study_dir)
@@ -65,13 +65,6 @@ def _models(study: Study, study_dir: Path) -> list[Problem]:
             problems = list(error.problems)
         found += [p._replace(model=label) for p in problems]
     return found
-
-
-def _files(model, study_dir: Path) -> list[Path]:
-    try:
-        return model.files(study_dir)
-    except StudyError:
-        return []
 
 
 def _absent(study: Study, study_dir: Path, plan: Plan) -> list[Problem]:

@@ -13,8 +13,8 @@ from pipeline.problems import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_PAR
 
 if TYPE_CHECKING:
     from pipeline.config import Study
+    from pipeline.jobs import Job
     from pipeline.running import Failure, Order
-    from pipeline.stages import Job
 
 Arguments = argparse.Namespace
 
@@ -164,7 +164,7 @@ def _ended(study: "Study", order: "Order", out: set[str]) -> int:
 
 def status(arguments: Arguments) -> int:
     """What is done and verified, missing, or not the file that was written."""
-    from pipeline.stages import states
+    from pipeline.jobs import states
 
     study, order = _study(arguments)
     found = states(study, order.paths)
@@ -184,9 +184,9 @@ def demo(arguments: Arguments) -> int:
     arguments.study = str(REPOSITORY / "configs" / "demo.yaml")
     arguments.set, arguments.subject, arguments.profile = [], [], "default"
     code = run(arguments)
-    _, order = _study(arguments)
+    study, order = _study(arguments)
     if code == EXIT_OK:
-        print(told(order.paths))
+        print(told(study, order.paths))
     return code
 
 
@@ -212,8 +212,8 @@ def _stage(name: str) -> Callable[[Arguments], int]:
 
 
 def _job(arguments: Arguments) -> "Job":
+    from pipeline.jobs import Job
     from pipeline.layout import Layout
-    from pipeline.stages import Job
 
     a = arguments
     runs = tuple(a.runs) or ((a.run,) if a.run else ())

@@ -21,8 +21,48 @@ SHORTEST_BLOCK = 10  # samples; 20 s at a TR of 2 s, the usual choice for BOLD; 
 FEWEST_RUNS = 6  # below six units a two-sided exact sign-flip cannot reach .05
 FEWEST_SUBJECTS = 3
 
-LAYER_COLUMNS = ["subject", "recording", "model", "weights", "seed", "layer", "roi", "n_targets", "r", "r_low", "r_high", "r2", "ceiling", "ceiling_kind", "fraction", "n_missing", "n_flat", "chosen", "n_ceiling", "interval_unit"]
-COMPARISON_COLUMNS = ["subject", "recording", "roi", "a", "b", "layer_a", "layer_b", "r_a", "r_b", "difference", "low", "high", "p", "q", "unit", "n_units", "test", "significant"]
+LAYER_COLUMNS = [
+    "subject",
+    "recording",
+    "model",
+    "weights",
+    "seed",
+    "layer",
+    "roi",
+    "n_targets",
+    "r",
+    "r_low",
+    "r_high",
+    "r2",
+    "ceiling",
+    "ceiling_kind",
+    "fraction",
+    "n_missing",
+    "n_flat",
+    "chosen",
+    "n_ceiling",
+    "interval_unit",
+]
+COMPARISON_COLUMNS = [
+    "subject",
+    "recording",
+    "roi",
+    "a",
+    "b",
+    "layer_a",
+    "layer_b",
+    "r_a",
+    "r_b",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "q",
+    "unit",
+    "n_units",
+    "test",
+    "significant",
+]
 
 
 class Comparison(Settings):

@@ -16,7 +16,20 @@ from pipeline.normalisation import Ceiling
 from pipeline.problems import StudyError
 from pipeline.recordings import RECORDINGS, Recording
 from pipeline.runs import Run
-from pipeline.settings import Label, Settings, Source, as_json, build, dotted, explain, one_of, plain, read_yaml, told
+from pipeline.settings import (
+    Label,
+    Settings,
+    Source,
+    as_json,
+    build,
+    dotted,
+    expand,
+    explain,
+    one_of,
+    plain,
+    read_yaml,
+    told,
+)
 
 SECTIONS = {"encoding": Encoding, "ceiling": Ceiling, "comparison": Comparison}
 
@@ -36,7 +49,6 @@ class Report(Settings):
     """What the pages show."""
 
     version: ClassVar[int] = 1
-    title: str = Field("", max_length=200, description="printed above the study's label")
     show_text: Literal["none", "snippet"] = Field(
         "snippet", description="words of the stimulus on the pages: none, or the first 15 s of one run"
     )
@@ -126,6 +138,12 @@ class Study(Settings):
                 if mine := [run for run in runs if (run.subject, run.recording) == (subject, recording)]:
                     found[subject, recording] = mine
         return Plan(found)
+
+    def trained_here(self, model: str, study_dir: Path) -> list[Path]:
+        """The files of a model that the study itself trains; none where it lies there already."""
+        name = getattr(self.models[model], "name", "")
+        made = self.dataset.model_files(study_dir) if name else []
+        return [path for path in made if path.parent == Path(expand(name, study_dir))]
 
     def weights(self) -> dict[str, str]:
         """Model -> trained, random, or empty for a control."""

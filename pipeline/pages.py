@@ -13,10 +13,10 @@ import yaml
 from pipeline import __version__, arrays
 from pipeline.config import Study
 from pipeline.datasets.words import against_run, read_words
+from pipeline.jobs import Job, load_tables, load_words, warnings_of
 from pipeline.problems import Problem, StudyError
 from pipeline.report import AlignedRun, GroupPage, GroupPart, IndexEntry, IndexPage, RecordingPart, SubjectPage, UsedRun
 from pipeline.runs import Run
-from pipeline.stages import Job, load_tables, load_words, warnings_of
 from pipeline.timing import outside, to_grid
 
 if TYPE_CHECKING:

@@ -42,7 +42,8 @@ class Problem(NamedTuple):
         return _EXIT_OF_AREA.get(self.code.split("-")[1], EXIT_DATA)
 
     def __str__(self) -> str:
-        rows = [f"{self.code} {self.summary}"]
+        # mistakes of a study file are a list of their own: the file first
+        rows = [self.summary if self.code == "E-CONFIG-02" else f"{self.code} {self.summary}"]
         for name in ("file", "field", "found", "expected", "why", "fix"):
             if value := getattr(self, name):
                 rows.append(f"  {name + ':':<10}{value}")

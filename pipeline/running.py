@@ -79,9 +79,12 @@ def run(order: Order, tell: Callable[[str], None]) -> list[Failure]:
     log = log.parent.parent / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     progress = _Progress(tell)
-    with log.open("a", encoding="utf-8") as handle, subprocess.Popen(
-        command(order), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(order)
-    ) as process:
+    with (
+        log.open("a", encoding="utf-8") as handle,
+        subprocess.Popen(
+            command(order), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(order)
+        ) as process,
+    ):
         assert process.stdout is not None
         lines = []
         try:

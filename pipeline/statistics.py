@@ -63,13 +63,19 @@ def block_length(series: Shaped[np.ndarray, " sample"]) -> int:
 
 
 def bootstrap(
-    values: Shaped[np.ndarray, "sample *column"], *, run: Run = None, block: int | None = None, n: int = 1000, seed: int = 0
+    values: Shaped[np.ndarray, "sample ..."],
+    *,
+    run: Run = None,
+    block: int | None = None,
+    n: int = 1000,
+    seed: int = 0,
 ) -> Interval:
     """The mean over samples and its 95 % interval over resampled blocks.
 
-    A percentile interval of few blocks is too narrow, by the factor that
-    separates the normal from Student's t and the n from the n - 1 variance;
-    it is widened by just that (Hesterberg's expanded percentile interval).
+    The percentile interval of few blocks is too narrow: by the factor that
+    separates the normal from Student's t and the n from the n - 1 variance
+    (Hesterberg's expanded percentile interval), and by what neighbouring
+    blocks still share. It is widened about the mean by just these.
 
     Parameters
     ----------
@@ -84,17 +90,18 @@ def bootstrap(
     Künsch (1989), Annals of Statistics 17, 1217-1241.
     Hesterberg (2015), American Statistician 69, 371-386, section 5.
     """
-    series = np.asarray(values, float).reshape(len(values), -1)
-    blocks = _blocks(_runs(run, len(series)), block or _common_length(series, run))
+    series = _table(values)
+    block = _common_length(series, run) if block is None else block
+    blocks = _blocks(_runs(run, len(series)), block)
     sums, sizes = np.stack([series[b].sum(axis=0) for b in blocks]), np.array([len(b) for b in blocks], float)
     counts = _counts(len(blocks), n, seed)
     means = counts @ sums / (counts @ sizes)[:, None]
     mean = series.mean(axis=0)
-    ends = mean + _widening(len(blocks)) * (np.quantile(means, [0.025, 0.975], axis=0) - mean)
+    ends = mean + _widening(len(blocks), block) * (np.quantile(means, [0.025, 0.975], axis=0) - mean)
     return Interval(*(_like(values, part) for part in (mean, *ends)))
 
 
-def sign_flip(values: Shaped[np.ndarray, "unit *column"], *, n: int = 10000, seed: int = 0) -> Test:
+def sign_flip(values: Shaped[np.ndarray, "unit ..."], *, n: int = 10000, seed: int = 0) -> Test:
     """Is the mean over units (subjects, runs) other than zero? Two-sided.
 
     If nothing is there, each unit's sign was a coin's. All patterns of signs
@@ -111,7 +118,7 @@ def sign_flip(values: Shaped[np.ndarray, "unit *column"], *, n: int = 10000, see
     -------
     `smallest_p` is what these units could reach at best: 0.25 for three.
     """
-    table = np.asarray(values, float).reshape(len(values), -1)
+    table = _table(values)
     if not len(table):
         raise ValueError("a sign-flip test needs at least 1 unit and got 0")
     exact = 2 ** len(table) <= n
@@ -164,7 +171,8 @@ def permute_blocks(
     Y, Y_hat : measured and predicted responses.
     run : run of each sample; blocks stay within theirs.
     block : samples per block, by default from the responses' own
-        autocorrelation (the median over targets).
+        autocorrelation (the median over targets; at most a quarter of the
+        longest run).
     n : permutations.
 
     Returns
@@ -173,7 +181,9 @@ def permute_blocks(
     prediction has p = 1; a constant or incomplete target has NaN.
     """
     runs = _checked(Y, Y_hat, run)
-    blocks = [_blocks([rows], block or _common_length(Y, run)) for rows in runs]
+    if block is None:
+        block = min(_common_length(Y, run), max(max(map(len, runs)) // 4, 1))  # or nothing could change places
+    blocks = [_blocks([rows], block) for rows in runs]
     if all(len(own) < 2 for own in blocks):
         raise ValueError(
             f"no run of {sorted({len(rows) for rows in runs})} samples holds two blocks of {block}: "
@@ -204,7 +214,7 @@ def circular_shifts(
     Y, Y_hat : measured and predicted responses.
     run : run of each sample; each run is rolled by a shift of its own.
     least : smallest shift in samples, either way; by default the block
-        length of the responses. Shorter shifts are nearly the observed one.
+        length of the responses (at most a quarter of the shortest run). Shorter shifts are nearly the observed one.
     n : most shifts. A single run has only len - 2 least + 1 of them: if these
         are no more than `n`, each is taken once.
 
@@ -213,12 +223,22 @@ def circular_shifts(
     (b + 1) / (number of shifts + 1); NaN and 1 as in `permute_blocks`.
     """
     runs = _checked(Y, Y_hat, run)
-    least = least or _common_length(Y, run)
+    if least is None:
+        least = min(_common_length(Y, run), max(min(map(len, runs)) // 4, 1))  # so that half of all shifts remain
+    if least < 1:
+        raise ValueError(f"a smallest shift of {least} samples leaves the prediction where it is; it must be 1 or more")
     short = sorted({len(rows) for rows in runs if len(rows) < 2 * least})
     if short:
-        raise ValueError(f"runs of {short} samples cannot be shifted by at least {least} both ways: at most {short[0] // 2} fits")
+        raise ValueError(
+            f"runs of {short} samples cannot be shifted by at least {least} both ways: at most {short[0] // 2} fits"
+        )
     shifts = _shifts([len(rows) for rows in runs], least, n, seed)
-    return _p(Y, Y_hat, len(shifts), lambda y, p: sum(_rolled(y[rows], p[rows])[own] for rows, own in zip(runs, shifts.T, strict=True)))
+    return _p(
+        Y,
+        Y_hat,
+        len(shifts),
+        lambda y, p: sum(_rolled(y[rows], p[rows])[own] for rows, own in zip(runs, shifts.T, strict=True)),
+    )
 
 
 def _lengths(series: Float[np.ndarray, "sample column"]) -> np.ndarray:
@@ -241,8 +261,7 @@ def _common_length(series: np.ndarray, run: np.ndarray | None, most: int = 200) 
     for rows in runs:
         some[rows] -= some[rows].mean(axis=0)
     some = some[:, np.ptp(some, axis=0) > 0]
-    own = round(float(np.median(_lengths(some)))) if some.shape[1] else 1
-    return min(own, max(max(len(rows) for rows in runs) // 4, 1))
+    return round(float(np.median(_lengths(some)))) if some.shape[1] else 1
 
 
 def _runs(run: np.ndarray | None, n: int) -> list[np.ndarray]:
@@ -260,13 +279,26 @@ def _blocks(runs: list[np.ndarray], block: int) -> list[np.ndarray]:
 
 def _counts(n_blocks: int, n: int, seed: int) -> Float[np.ndarray, "n block"]:
     """How often each resample draws each block."""
-    return np.random.default_rng(seed).multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=n).astype(float)
+    draws = np.random.default_rng(seed).integers(n_blocks, size=(n, n_blocks)) + n_blocks * np.arange(n)[:, None]
+    return np.bincount(draws.ravel(), minlength=n * n_blocks).reshape(n, n_blocks).astype(float)
 
 
-def _widening(n_blocks: int) -> float:
+def _widening(n_blocks: int, block: int) -> float:
+    """By how much resampled means of few, short blocks spread too little.
+
+    Where the autocorrelation falls off exponentially, blocks of b samples
+    miss (tau^2 - 1) / (2 tau b) of the variance; b is three times tau.
+    """
     if n_blocks < 2:
         return np.nan
-    return float(np.sqrt(n_blocks / (n_blocks - 1)) * stats.t.ppf(0.975, n_blocks - 1) / stats.norm.ppf(0.975))
+    tau = max(block / 3, 1.0)
+    missed = (1 - 1 / tau**2) / 6
+    few = np.sqrt(n_blocks / (n_blocks - 1)) * stats.t.ppf(0.975, n_blocks - 1) / stats.norm.ppf(0.975)
+    return float(few / np.sqrt(1 - missed))
+
+
+def _table(values: np.ndarray) -> Float[np.ndarray, "row column"]:
+    return np.asarray(values, float).reshape(len(values), int(np.prod(values.shape[1:])))
 
 
 def _like(values: np.ndarray, part: np.ndarray) -> float | np.ndarray:
@@ -284,7 +316,9 @@ def _chunks(n_targets: int, rows: int) -> Iterator[slice]:
 
 def _checked(Y: np.ndarray, Y_hat: np.ndarray, run: np.ndarray | None) -> list[np.ndarray]:
     if Y.shape != Y_hat.shape:
-        raise ValueError(f"responses are {Y.shape} and predictions {Y_hat.shape}; they must have the same samples and targets")
+        raise ValueError(
+            f"responses are {Y.shape} and predictions {Y_hat.shape}; they must have the same samples and targets"
+        )
     return _runs(run, len(Y))
 
 

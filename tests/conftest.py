@@ -48,7 +48,8 @@ class Laboratory:
         rows = ["subject\trun\trecording\tresponses\twords\tsplit\ttr_s"]
         for k, story in enumerate(self.stories):
             rng = np.random.default_rng(k)
-            onsets = np.sort(rng.uniform(0, self.n_samples * self.tr_s - 1, 300) ** 1.0)
+            onsets = np.sort(rng.uniform(0, self.n_samples * self.tr_s - 1, 400))
+            onsets = onsets[np.append(np.diff(onsets) > 0.15, True)]
             onsets = onsets[(np.sin(onsets / 7) + rng.normal(size=len(onsets)) * 0.3) > -0.2].round(3)
             self.words(story, [(t, 0.1, f"word{i % 17}") for i, t in enumerate(onsets)])
             rate = np.histogram(onsets, np.arange(self.n_samples + 1) * self.tr_s)[0]

@@ -2,7 +2,8 @@
 
 from pipeline.datasets.base import Dataset
 from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.synthetic import Synthetic
 
-DATASETS: dict[str, type[Dataset]] = {"manifest": Manifest}
+DATASETS: dict[str, type[Dataset]] = {"manifest": Manifest, "synthetic": Synthetic}
 
 __all__ = ["DATASETS", "Dataset"]

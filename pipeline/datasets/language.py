@@ -28,9 +28,10 @@ CLASSES = ("determiner", "noun", "verb", "adjective", "adverb", "preposition", "
 N_TOPICS = 4
 DEEPEST = 2  # a modifier of a modifier is the deepest: the language stays finite, its predictions exact
 
-_SIZES = {"noun": 80, "verb": 40, "adjective": 24, "adverb": 12, "preposition": 6, "conjunction": 3, "relative": 1}
-_STAY_TOPIC, _STAY_ORDER = 0.8, 0.75  # per sentence: topics last 5 sentences on average, orders 4
-_FIELD, _SIDE, _MARK = 0.5, 1.3, 3.5  # log odds a topic adds: to a word in every role (SD); for or against it as a
+_SIZES = {"noun": 70, "verb": 36, "adjective": 24, "adverb": 12, "preposition": 6, "conjunction": 3, "relative": 1}
+_SENTENCES = (2, 3, 4)  # that a topic lasts, equally likely
+_STAY_ORDER = 0.65  # per sentence: orders last 3 sentences on average
+_FIELD, _SIDE, _MARK = 1.2, 1.0, 3.5  # log odds a topic adds: to a word in every role (SD); for or against it as a
 # subject and the other way round as an object; to the adverbs that announce the topic
 _SIDES = {"subject": 1.0, "object": -1.0, "oblique": 0.0}
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
@@ -92,18 +93,29 @@ def generate(n_words: int, seed: int | np.random.SeedSequence, language_seed: in
 def _speech(dice: Iterator[float], lexicon: Lexicon) -> Iterator[tuple[str, int, int, int, Stack, float]]:
     """Words without end: form, sentence, class, topic, what is left to say, surprise."""
     stack: Stack = (("text", int(next(dice) < 0.5)),)
-    topic, sentence = int(next(dice) * N_TOPICS), -1
+    topics, topic, sentence = _topics(dice), -1, -1
     while True:
         state = _state(stack)
         terminal, stack, begins = state.steps[bisect(state.cumulated, next(dice), hi=len(state.steps) - 1)]
         if begins:
             sentence += 1
-            other = (topic + 1 + int(next(dice) * (N_TOPICS - 1))) % N_TOPICS
-            topic = topic if next(dice) < _STAY_TOPIC else other
+            topic = next(topics)
         forms, cumulated = lexicon.forms[terminal], lexicon.cumulated[terminal][topic]
         form = bisect(cumulated, next(dice), hi=len(forms) - 1)
         p = state.chance[terminal] * lexicon.odds[terminal][topic, form]
         yield forms[form], sentence, CLASSES.index(terminal[0]), topic, stack, -math.log(p)
+
+
+def _topics(dice: Iterator[float]) -> Iterator[int]:
+    """The topic of each sentence: all in turn, then all again in another order.
+
+    Drawn freely, topics would come and go for minutes, and a high-pass that
+    keeps scanner drift out of recordings would take that from the voxels, too.
+    """
+    while True:
+        for topic in sorted(range(N_TOPICS), key=lambda _: next(dice)):
+            for _ in range(_SENTENCES[int(next(dice) * len(_SENTENCES))]):
+                yield topic
 
 
 def _dice(rng: np.random.Generator) -> Iterator[float]:

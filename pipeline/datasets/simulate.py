@@ -72,7 +72,7 @@ def simulate(
         drawn = voxels(stream(seed, "subject", subject), head.rois, signal_share, list(tellings.values()))
         signals = {run: respond(drawn, telling, times) for run, telling in tellings.items()}
         signals = scaled(signals, drawn.share, clean, variance, test=f"story{stories + 1}")
-        rows = _presentations(subject, list(tellings), test_repeats, tr_s)
+        rows = presentations(subject, list(tellings), test_repeats, tr_s)
         _save_subject(folder, subject, head, signals, rows, noise, seed, record)
         tables.append((rows, truth(subject, head, drawn.share, test_repeats)))
     runs, truths = (pd.concat(frames) for frames in zip(*tables, strict=True))
@@ -111,7 +111,7 @@ def _words_name(run: str) -> str:
     return f"words/{run}.tsv"
 
 
-def _presentations(subject: str, runs: list[str], test_repeats: int, tr_s: float) -> pd.DataFrame:
+def presentations(subject: str, runs: list[str], test_repeats: int, tr_s: float) -> pd.DataFrame:
     """The subject's rows of `runs.tsv`: every story once, the last one `test_repeats` times."""
     heard = [(run, "train", 1) for run in runs[:-1]] + [(runs[-1], "test", k + 1) for k in range(test_repeats)]
     return pd.DataFrame(

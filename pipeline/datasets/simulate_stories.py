@@ -11,9 +11,9 @@ from pipeline.datasets import language
 
 SYNTAX = ("order", "number", "depth", "verb", "surprise")
 _SILENCE_S = 2.0  # before the first word, and at least as long after the last
-_TEMPO_MEMORY, _TEMPO_SD = 0.97, 0.3  # speakers hurry and linger for half a minute: AR(1) over words, log units
+_TEMPO_MEMORY, _TEMPO_SD = 0.9, 0.4  # speakers hurry and linger for some seconds: AR(1) over words, log units
 _WORD_S, _LETTER_S = 0.1, 0.06  # a word of four letters takes 0.34 s
-_PAUSE_S = (0.2, 0.9)  # after each sentence
+_PAUSE_S = (0.3, 1.5)  # after each sentence
 
 
 class Telling(NamedTuple):

@@ -86,12 +86,12 @@ def _words(axes: Axes, run: AlignedRun, start: float) -> None:
 def _rate(axes: Axes, run: AlignedRun, start: float) -> None:
     onsets = np.asarray(run.onsets, float)
     _grid(axes, run, start, STRIP_S)
-    axes.bar(run.sample_times_s, run.word_rate, width=run.tr_s, color=BLUE, alpha=0.45, lw=0)
+    axes.fill_between(run.sample_times_s, run.word_rate, step="mid", color=BLUE, alpha=0.45, lw=0)
     top = 1.25 * max(_largest(run.word_rate), 0.5)
     axes.vlines(onsets[(onsets >= start) & (onsets < start + STRIP_S)], 0.9 * top, top, color=DARK, lw=0.7)
     axes.set(xlim=(start, start + STRIP_S), ylim=(min(0.0, -_largest(-np.asarray(run.word_rate, float))), top))
     axes.tick_params(labelbottom=False)
-    title(axes, "Words per volume (bars) and word onsets (ticks)")
+    title(axes, "Words per volume (steps) and word onsets (ticks)")
 
 
 def _signal(axes: Axes, run: AlignedRun, start: float) -> None:

@@ -110,7 +110,7 @@ def drawable(text: str) -> bool:
     return all(ord(c) in _known_characters() for c in text)
 
 
-def spread(values: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+def spread(values: Sequence[float] | np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
     """Places for labels near their values, at least `gap` apart and inside [low, high].
 
     The least squares solution: with the wanted distances taken off, keeping

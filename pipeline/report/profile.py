@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.report.curves import Curve, Level, Panel, panel
+from pipeline.report.curves import Curve, Level, Panel
 from pipeline.report.figures import COLOURS, DARK, GREY, legend, new_figure, spread, title, write
 from pipeline.report.words import number, shorten
 
@@ -28,12 +27,9 @@ class Look(NamedTuple):
     subjects: bool = False
 
 
-def profile(
-    layers: pd.DataFrame, rois: Sequence[str], *, unit: str, ceiling: bool, subjects: Mapping[str, pd.DataFrame]
-) -> Figure:
+def profile(panels: Sequence[Panel], *, unit: str, subjects: bool) -> Figure:
     """One panel per region; a single one is drawn large. `unit` is what the intervals were taken over."""
-    panels = [panel(layers, roi, ceiling=ceiling, subjects=subjects) for roi in rois]
-    look = Look(_colours(panels), unit, bool(subjects))
+    look = Look(_colours(panels), unit, subjects)
     handles, labels = _key(panels, look)
     return _single(panels[0], look, handles, labels) if len(panels) == 1 else _grid(panels, look, handles, labels)
 
@@ -52,7 +48,7 @@ def _single(one: Panel, look: Look, handles: list, labels: list[str]) -> Figure:
 
 def _grid(panels: Sequence[Panel], look: Look, handles: list, labels: list[str]) -> Figure:
     n_rows = -(-len(panels) // 2)
-    top = 0.185 * -(-len(labels) // _LEGEND_COLUMNS) + 0.42
+    top = 0.185 * -(-len(labels) // _LEGEND_COLUMNS) + 0.22
     height = 2.45 * n_rows + top + 0.2
     figure = new_figure(height)
     for i, one in enumerate(panels):

@@ -128,8 +128,12 @@ def _trained(layers: pd.DataFrame, entry: tuple[str, str], ceiling: Ceiling) -> 
     row = headline(of(layers, entry, ALL))
     if row is None or not is_number(row["r"]):
         return f"{entry[0]} has no score (n/a) at a layer chosen on inner folds"
-    where = f"layer {layer_of(row)}, chosen on inner folds" if row["chosen"] else _plain_layer(row)
+    where = f"{_layers(row['chosen'])}, chosen on inner folds" if row["chosen"] else _plain_layer(row)
     return f"{entry[0]} scores r = {_with_interval(row)} ({where}){_related(row, ceiling)}"
+
+
+def _layers(chosen: str) -> str:
+    return f"layers {chosen}" if "," in chosen else f"layer {chosen}"
 
 
 def _plain_layer(row: pd.Series) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report.parts import AlignedRun, UsedRun
-from pipeline.report.words import count, interval, is_number, name, number, percent, probability
+from pipeline.report.words import MISSING, count, interval, is_number, name, number, percent, probability
 
 NESTED, ALL = "nested", "all"
 
@@ -77,13 +77,13 @@ def headline(rows: pd.DataFrame) -> pd.Series | None:
     chosen = at_choice(rows)
     means = chosen[chosen["seed"] == "mean"]
     chosen = means if len(means) else chosen
-    return chosen.iloc[0] if len(chosen) else None
+    return _over_seeds(chosen) if len(chosen) > 1 else chosen.iloc[0] if len(chosen) else None
 
 
 def twins(rows: pd.DataFrame) -> Twins:
     """Mean and range over seeds of rows at one layer; the written mean goes before our own."""
-    values = rows.loc[rows["seed"] != "mean", "r"].dropna().to_numpy(float)
-    means = rows.loc[rows["seed"] == "mean", "r"].dropna().to_numpy(float)
+    r, is_mean = rows["r"].to_numpy(float), rows["seed"].to_numpy() == "mean"
+    values, means = r[~is_mean & np.isfinite(r)], r[is_mean & np.isfinite(r)]
     if not len(values):
         return Twins(float(means[0]) if len(means) else np.nan, np.nan, np.nan, 0)
     return Twins(
@@ -108,9 +108,8 @@ def used_table(runs: Iterable[UsedRun], caption: str) -> Table:
 
 def results_table(layers: pd.DataFrame, caption: str, *, ceiling: bool) -> Table:
     """One row per region and model at the chosen layer; columns of the ceiling only when it is valid."""
-    columns = ["region", "model", "weights", "layer", "r [interval]", "over seeds (n)", "r²"]
-    columns += ["ceiling", "% of ceiling"] if ceiling else []
-    columns += ["targets", "missing", "flat"]
+    columns = ["region", "model", "weights", "layer", "r [interval]", *(["% of ceiling", "ceiling"] if ceiling else [])]
+    columns += ["over seeds (n)", "r²", "targets", "missing", "flat"]
     pairs = [(roi, entry) for roi in regions(layers) for entry in entries(layers)]
     rows = [_result(of(layers, entry, roi), roi, entry, ceiling) for roi, entry in pairs if len(of(layers, entry, roi))]
     return Table(caption, columns, rows, frozenset(range(4, len(columns))))
@@ -184,6 +183,16 @@ def _tidy(table: pd.DataFrame, text: Sequence[str], numbers: Sequence[str]) -> p
     return pd.DataFrame(as_text | finite)
 
 
+def _over_seeds(rows: pd.DataFrame) -> pd.Series:
+    """One row for several seeds when the table has no mean of its own; an interval for it nobody computed."""
+    row = rows.iloc[0].copy()
+    for column in ("r", "r2", "fraction"):
+        row[column] = rows[column].mean()
+    row["r_low"] = row["r_high"] = np.nan
+    row["seed"], row["chosen"] = "mean", ""
+    return row
+
+
 def _weights(weights: str) -> str:
     return weights or "control"
 
@@ -193,15 +202,17 @@ def _result(rows: pd.DataFrame, roi: str, entry: tuple[str, str], ceiling: bool)
     if row is None:
         row = pd.Series(dtype=object)
     get: Any = row.get
-    cells = [roi, entry[0], _weights(entry[1]), layer_of(row), _score(row), span(seeds) if entry[1] == "random" else ""]
-    cells += [number(get("r2"))]
-    cells += [_ceiling(row), percent(get("fraction"))] if ceiling else []
+    cells = [roi, entry[0], _weights(entry[1]), layer_of(row), _score(row)]
+    cells += [percent(get("fraction")), _ceiling(row)] if ceiling else []
+    cells += [span(seeds) if entry[1] == "random" else "", number(get("r2"))]
     return cells + [count(get(c)) for c in ("n_targets", "n_missing", "n_flat")]
 
 
 def layer_of(row: pd.Series) -> str:
     """The layer a row speaks of: the one that was chosen, or its own."""
-    return str(row.get("chosen") or row.get("layer") or "n/a")
+    own = row.get("layer") or "n/a"
+    per_seed = own == NESTED and row.get("seed") == "mean"
+    return str(row.get("chosen") or ("per seed" if per_seed else own))
 
 
 def _score(row: pd.Series) -> str:
@@ -214,10 +225,10 @@ def _ceiling(row: pd.Series) -> str:
 
 
 def _scores(group: pd.DataFrame) -> list[str]:
-    means = group[group["seed"] == "mean"]
-    row, seeds = (means if len(means) else group).iloc[0], twins(group)
-    several = seeds.n_seeds > 1 or len(means) > 0
-    return [number(seeds.mean), interval(row["r_low"], row["r_high"]), span(seeds) if several else ""]
+    row, seeds = headline(group), twins(group)
+    several = seeds.n_seeds > 1 or (group["seed"] == "mean").any()
+    ends = interval(row["r_low"], row["r_high"]) if row is not None else MISSING
+    return [number(seeds.mean), ends, span(seeds) if several else ""]
 
 
 def _contrast(row: pd.Series, inference: bool) -> list[str]:

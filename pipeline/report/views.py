@@ -78,7 +78,7 @@ class GroupView(NamedTuple):
 def recording_view(part: RecordingPart, i: int, *, subject: str, leaky: bool) -> RecordingView:
     layers, comparison = tidy_layers(part.layers), tidy_comparison(part.comparison)
     ceiling, where = ceiling_of(part, layers), f"sub-{subject}, {part.label}"
-    who = f"{where}, N = {plural(part.n_targets, 'target')}" if part.n_targets else where
+    who = f"{where}, N = {plural(part.n_targets, 'target')} in all" if part.n_targets else where
     profiles, left = _profiles(layers, who, part.interval_unit, ceiling, leaky, {})
     return RecordingView(
         key=f"rec{i}",
@@ -149,7 +149,7 @@ def _profile(
     where = "whole recording" if list(rois) == [ALL] else f"{plural(len(rois), 'region')}"
     panels = [panel(layers, roi, ceiling=ceiling.valid, subjects=subjects) for roi in rois]
     drawn = picture(
-        lambda: profile(layers, rois, unit=unit, ceiling=ceiling.valid, subjects=subjects),
+        lambda: profile(panels, unit=unit, subjects=bool(subjects)),
         alt=in_words(panels, f"{LEAKY}. " if leaky else ""),
         caption=f"Layer profile, {where}: {who}. {_how_drawn(layers, unit, bool(subjects))}",
         leaky=leaky,

@@ -34,6 +34,7 @@ ROIS = {
     "AngG": (260, 0.9),
     "V1": (300, -0.1),
 }
+FEW = ("all", "IFG", "V1")
 _STORY = (
     "once when i was six years old i saw a magnificent picture in a book about the primeval forest called true stories "
     "it showed a boa constrictor swallowing a wild beast here is a copy of the drawing"
@@ -44,7 +45,7 @@ TEXT = _STORY.split()
 def layers(
     subject="EN057",
     recording="fmri",
-    rois=tuple(ROIS),
+    rois=FEW,
     n_layers=13,
     seeds=(0, 1, 2, 3, 4),
     controls=tuple(CONTROLS),
@@ -94,7 +95,7 @@ def layers(
     return pd.DataFrame(rows)
 
 
-def comparison(subject="EN057", recording="fmri", rois=tuple(ROIS), unit="blocks of 10 volumes", n=94) -> pd.DataFrame:
+def comparison(subject="EN057", recording="fmri", rois=FEW, unit="blocks of 10 volumes", n=94) -> pd.DataFrame:
     rows = []
     for roi in rois:
         gain = ROIS.get(roi, (100, 1.0))[1]
@@ -264,7 +265,7 @@ def main(folder: Path) -> None:
         aligned=[aligned(delay_s=12.0)],
     )
     pages = {
-        "sub.html": subject_page(page()),
+        "sub.html": subject_page(page(part(layers=layers(rois=tuple(ROIS)), comparison=comparison(rois=tuple(ROIS))))),
         "sparse.html": subject_page(page(sparse, twice)),
         "leaky.html": subject_page(page(leaky=True)),
         "group.html": group_page(group()),

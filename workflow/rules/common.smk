@@ -19,21 +19,22 @@ PLAN = STUDY.plan(PATHS.root, LEFT_OUT)
 FOLDER = STUDY.dataset.folder(PATHS.root)
 
 
-def settings(stage, recording="", model=""):
-    """The JSON of a stage's settings: when it changes, the stage runs again."""
-    return as_json(STUDY.for_stage(stage, recording=recording, model=model))
+def settings(stage, recording=""):
+    """The JSON of a stage's settings: when it changes, the stage runs again.
+
+    A function of the wildcards and no text, in which `${STUDY}` would be one.
+    """
+
+    def of_job(wildcards):
+        label = recording or wildcards.get("recording", "")
+        model = wildcards.get("model", "")
+        return as_json(STUDY.for_stage(stage, recording=label, model=model))
+
+    return of_job
 
 
 def row_digest(wildcards):
     return PLAN.digest(wildcards.subject, wildcards.recording)
-
-
-def model_settings(wildcards):
-    return settings("activate", model=wildcards.model)
-
-
-def encode_settings(wildcards):
-    return settings("encode", recording=wildcards.recording)
 
 
 def words_of_run(wildcards):
@@ -61,7 +62,8 @@ def rows_of(recording):
 
 
 def files_of_model(wildcards):
-    return STUDY.models[wildcards.model].files(PATHS.root)
+    made = STUDY.trained_here(wildcards.model, PATHS.root)
+    return made or STUDY.models[wildcards.model].files(PATHS.root)
 
 
 def recordings_of(wildcards):

@@ -9,13 +9,15 @@ rule encode:
         PATHS.log("encode", "{subject}", "{recording}", "{model}"),
     benchmark:
         PATHS.benchmark("encode", "{subject}", "{recording}", "{model}")
-    params:
-        settings=encode_settings,
-        rows=row_digest,
-        out=PATHS.root,
+    conda:
+        "../envs/brainalign.yaml"
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        settings=settings("encode"),
+        rows=row_digest,
+        out=PATHS.root,
     shell:
         "python -m pipeline encode --out {params.out:q} --settings {params.settings:q}"
         " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
@@ -31,13 +33,15 @@ rule ceiling:
         PATHS.log("ceiling", "{subject}", "{recording}"),
     benchmark:
         PATHS.benchmark("ceiling", "{subject}", "{recording}")
+    conda:
+        "../envs/brainalign.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         settings=settings("ceiling"),
         rows=row_digest,
         out=PATHS.root,
-    threads: 1
-    resources:
-        mem_mb=2000,
     shell:
         "python -m pipeline ceiling --out {params.out:q} --settings {params.settings:q}"
         " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
@@ -55,12 +59,14 @@ rule compare:
         PATHS.log("compare", "{subject}", "{recording}"),
     benchmark:
         PATHS.benchmark("compare", "{subject}", "{recording}")
-    params:
-        settings=settings("compare"),
-        out=PATHS.root,
+    conda:
+        "../envs/brainalign.yaml"
     threads: 1
     resources:
         mem_mb=1000,
+    params:
+        settings=settings("compare"),
+        out=PATHS.root,
     shell:
         "python -m pipeline compare --out {params.out:q} --settings {params.settings:q}"
         " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"

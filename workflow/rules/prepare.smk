@@ -7,12 +7,14 @@ rule words:
         PATHS.log("words", "{run}"),
     benchmark:
         PATHS.benchmark("words", "{run}")
-    params:
-        settings=settings("words"),
-        out=PATHS.root,
+    conda:
+        "../envs/brainalign.yaml"
     threads: 1
     resources:
         mem_mb=500,
+    params:
+        settings=settings("words"),
+        out=PATHS.root,
     shell:
         "python -m pipeline words --out {params.out:q} --settings {params.settings:q}"
         " --run {wildcards.run:q} --threads {threads} &> {log:q}"
@@ -34,16 +36,18 @@ for NUMBER, BATCH in enumerate(PLAN.batches()):
             PATHS.log("clean", "{subject}", BATCH.recording),
         benchmark:
             PATHS.benchmark("clean", "{subject}", BATCH.recording)
+        wildcard_constraints:
+            subject="|".join(BATCH.subjects),
+        conda:
+            "../envs/brainalign.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
         params:
             settings=settings("clean", recording=BATCH.recording),
             rows=rows_of(BATCH.recording),
             recording=BATCH.recording,
             out=PATHS.root,
-        wildcard_constraints:
-            subject="|".join(BATCH.subjects),
-        threads: 1
-        resources:
-            mem_mb=2000,
         shell:
             "python -m pipeline clean --out {params.out:q} --settings {params.settings:q}"
             " --subject {wildcards.subject:q} --recording {params.recording:q}"
@@ -60,13 +64,15 @@ rule activate:
         PATHS.log("activate", "{model}"),
     benchmark:
         PATHS.benchmark("activate", "{model}")
-    params:
-        settings=model_settings,
-        runs=list(PLAN.stimuli()),
-        out=PATHS.root,
+    conda:
+        "../envs/brainalign.yaml"
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        settings=settings("activate"),
+        runs=list(PLAN.stimuli()),
+        out=PATHS.root,
     shell:
         "python -m pipeline activate --out {params.out:q} --settings {params.settings:q}"
         " --model {wildcards.model:q} --runs {params.runs:q} --threads {threads} &> {log:q}"

@@ -8,12 +8,14 @@ rule report:
         PATHS.log("report", "{subject}"),
     benchmark:
         PATHS.benchmark("report", "{subject}")
-    params:
-        settings=settings("report"),
-        out=PATHS.root,
+    conda:
+        "../envs/brainalign.yaml"
     threads: 1
     resources:
         mem_mb=1500,
+    params:
+        settings=settings("report"),
+        out=PATHS.root,
     shell:
         "python -m pipeline report --out {params.out:q} --settings {params.settings:q}"
         " --subject {wildcards.subject:q} --threads {threads} &> {log:q}"
@@ -32,14 +34,16 @@ rule group:
         PATHS.log("group"),
     benchmark:
         PATHS.benchmark("group")
+    conda:
+        "../envs/brainalign.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
     params:
         settings=settings("group"),
         subjects=PLAN.subjects,
         left_out=list(LEFT_OUT),
         out=PATHS.root,
-    threads: 1
-    resources:
-        mem_mb=1500,
     shell:
         "python -m pipeline group --out {params.out:q} --settings {params.settings:q}"
         " --subjects {params.subjects:q} --left-out {params.left_out:q} --threads {threads} &> {log:q}"
@@ -56,12 +60,14 @@ rule finish:
         PATHS.log("finish"),
     benchmark:
         PATHS.benchmark("finish")
-    params:
-        settings=settings("finish"),
-        out=PATHS.root,
+    conda:
+        "../envs/brainalign.yaml"
     threads: 1
     resources:
         mem_mb=500,
+    params:
+        settings=settings("finish"),
+        out=PATHS.root,
     shell:
         "python -m pipeline finish --out {params.out:q} --settings {params.settings:q}"
         " --threads {threads} &> {log:q}"

@@ -8,12 +8,14 @@ if STUDY.dataset.kind == "synthetic":
             PATHS.log("simulate"),
         benchmark:
             PATHS.benchmark("simulate")
-        params:
-            settings=settings("simulate"),
-            out=PATHS.root,
+        conda:
+            "../envs/brainalign.yaml"
         threads: 1
         resources:
             mem_mb=1500,
+        params:
+            settings=settings("simulate"),
+            out=PATHS.root,
         shell:
             "python -m pipeline simulate --out {params.out:q} --settings {params.settings:q}"
             " --threads {threads} &> {log:q}"
@@ -25,12 +27,14 @@ if STUDY.dataset.kind == "synthetic":
             PATHS.log("train"),
         benchmark:
             PATHS.benchmark("train")
-        params:
-            settings=settings("simulate"),
-            out=PATHS.root,
+        conda:
+            "../envs/brainalign.yaml"
         threads: 2
         resources:
             mem_mb=2000,
+        params:
+            settings=settings("simulate"),
+            out=PATHS.root,
         shell:
             "python -m pipeline train --out {params.out:q} --settings {params.settings:q}"
             " --threads {threads} &> {log:q}"
