@@ -294,7 +294,7 @@ def _with_q(frame: "pd.DataFrame", fdr: float) -> "pd.DataFrame":
     return frame.assign(q=q, significant=np.where(np.isnan(q), "n/a", np.where(q <= fdr, "yes", "no")))
 
 
-def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+def _mean(values: np.ndarray, axis: int) -> np.ndarray | np.floating:
     """Mean without the missing; missing where there is nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # "mean of empty slice" is the missing value that is wanted

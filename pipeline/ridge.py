@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 
 Fold = tuple[np.ndarray, np.ndarray]
 
-INNER_FOLDS = 5  # of the training rows, where the caller gives one outer fold and no inner ones
+INNER_FOLDS = 5  # of the training rows, where the caller gives no inner folds and one or two outer ones
 FLAT = 1e-10  # a prediction that varies less than this share of its target does not vary: rounding
 PRECISIONS = {"float32": np.float32, "float64": np.float64}
 
@@ -63,8 +63,8 @@ def cross_validate(
         layers, read once, which may differ in the number of features.
     folds : (train, test) row indices.
     inner : for each fold, the (train, test) row indices on which alpha is
-        chosen; by default the other folds' test blocks inside the training
-        rows, or five contiguous blocks of them where there is one fold.
+        chosen, all inside the training rows; by default the other folds' test
+        blocks, or five contiguous blocks where that leaves none (one or two folds).
     select : alpha maximises the mean over inner folds of "r2" (null: the
         inner training mean) or "r"; of equals the larger alpha is taken.
     precision : of the products that grow with the targets; what does not is float64.
@@ -73,17 +73,19 @@ def cross_validate(
 
     Raises
     ------
-    ValueError : missing values, lengths that differ, unknown options.
+    ValueError : missing values, lengths that differ, unknown options, alphas
+        that are not positive, inner folds that leave the training rows.
     """
     _check_options(select, precision, device)
-    alphas = np.sort(np.asarray(alphas, float))
+    alphas = _checked_alphas(np.sort(np.asarray(alphas, float)))
     Y = _checked(np.asarray(Y), "Y")
-    inner = [_default_inner(folds, k) for k in range(len(folds))] if inner is None else inner
+    inner = [_default_inner(folds, k) for k in range(len(folds))] if inner is None else [list(i) for i in inner]
+    _check_inner(folds, inner, alphas)
     one = isinstance(X, np.ndarray) and X.ndim == 2
     task = _Task(
         Y,
         list(folds),
-        [list(i) for i in inner],
+        inner,
         alphas,
         select,
         PRECISIONS[precision],
@@ -92,6 +94,8 @@ def cross_validate(
     )
     found = [_one_layer(_checked(np.asarray(layer), "X"), task) for layer in ([X] if one else X)]
     path = tuple(p for f in found for p in f.path)
+    if not found:
+        raise ValueError("X holds no layers; there must be at least one")
     if one:
         return found[0]
     parts = [np.stack(part) if part[0] is not None else None for part in zip(*(f[:-1] for f in found), strict=True)]
@@ -139,10 +143,33 @@ def _checked(values: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
+def _checked_alphas(alphas: np.ndarray) -> np.ndarray:
+    if not (alphas.size and np.isfinite(alphas).all() and alphas[0] > 0):
+        raise ValueError(f"alphas are {alphas.tolist()}; there must be at least one, all positive and finite")
+    return alphas
+
+
+def _check_inner(folds: Sequence[Fold], inner: Sequence[Sequence[Fold]], alphas: np.ndarray) -> None:
+    if len(inner) != len(folds):
+        raise ValueError(f"{len(inner)} sets of inner folds for {len(folds)} folds; there must be one for each")
+    for k, (train, _) in enumerate(folds):
+        if len(alphas) > 1 and not inner[k]:
+            raise ValueError(f"fold {k} has no inner folds to choose among {len(alphas)} alphas")
+        for rows in (np.asarray(part) for pair in inner[k] for part in pair):
+            foreign = np.setdiff1d(rows, train)
+            if foreign.size:  # alpha would be chosen on test rows
+                raise ValueError(
+                    f"inner folds of fold {k} hold {foreign.size} rows outside its training rows, the first is "
+                    f"{foreign[0]}; give row indices of X, as in folds"
+                )
+            if not rows.size or len(np.unique(rows)) < len(rows):
+                raise ValueError(f"inner folds of fold {k} hold a part that is empty or names a row twice")
+
+
 def _default_inner(folds: Sequence[Fold], k: int) -> list[Fold]:
     train = np.asarray(folds[k][0])
     tests = [np.intersect1d(train, test) for i, (_, test) in enumerate(folds) if i != k]
-    if len(folds) == 1:
+    if not any(0 < len(test) < len(train) for test in tests):
         tests = np.array_split(train, INNER_FOLDS)
     return [(np.setdiff1d(train, test), test) for test in tests if 0 < len(test) < len(train)]
 
@@ -256,9 +283,16 @@ def _chunks(
 
 
 def _predictions(system: _System, weights: np.ndarray, task: _Task) -> Iterator[np.ndarray]:
-    left = system.left.astype(task.dtype)
+    left, mean = _split(system.left, task.dtype)
     for alpha in task.alphas:
-        yield left @ (weights / (system.values + alpha)[:, None]).astype(task.dtype)
+        scaled = (weights / (system.values + alpha)[:, None]).astype(task.dtype)
+        yield left @ scaled + mean @ scaled
+
+
+def _split(left: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """Rows about their mean, and the mean: equal rows then predict exactly the same, in float32 too."""
+    mean = left.mean(axis=0)
+    return (left - mean).astype(dtype), mean.astype(dtype)
 
 
 def _r2(prediction: np.ndarray, y: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -271,8 +305,9 @@ def _r2(prediction: np.ndarray, y: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def _r(prediction: np.ndarray, y: np.ndarray, mean: np.ndarray) -> np.ndarray:
     p = prediction - prediction.mean(axis=0, dtype=np.float64)
     y_c = y - y.mean(axis=0)
-    scale = np.sqrt(np.einsum("ij,ij->j", p, p) * np.einsum("ij,ij->j", y_c, y_c))
-    r = np.divide(np.einsum("ij,ij->j", p, y_c), scale, out=np.zeros(len(scale)), where=scale > 0)
+    size, size_y = np.sqrt(np.einsum("ij,ij->j", p, p)), np.sqrt(np.einsum("ij,ij->j", y_c, y_c))
+    varies = (size > FLAT * size_y) & (size_y > 0)
+    r = np.divide(np.einsum("ij,ij->j", p, y_c), size * size_y, out=np.zeros(len(size)), where=varies)
     return np.where(_constant(y, mean), np.nan, r)
 
 
@@ -303,11 +338,12 @@ def _test(system: _System, train: np.ndarray, test: np.ndarray, best: np.ndarray
 
 
 def _at_best(system: _System, weights: np.ndarray, best: np.ndarray, task: _Task) -> np.ndarray:
-    left = system.left.astype(task.dtype)
+    left, mean = _split(system.left, task.dtype)
     prediction = np.empty((len(left), len(best)), task.dtype)
     for a in np.unique(best):
         own = best == a
-        prediction[:, own] = left @ (weights[:, own] / (system.values + task.alphas[a])[:, None]).astype(task.dtype)
+        scaled = (weights[:, own] / (system.values + task.alphas[a])[:, None]).astype(task.dtype)
+        prediction[:, own] = left @ scaled + mean @ scaled
     return prediction
 
 

@@ -64,6 +64,8 @@ def shuffled(n: int, *, folds: int, seed: int) -> Folds:
 
 def inner_by_run(train: Int[np.ndarray, " row"], run: Shaped[np.ndarray, " sample"], folds: int) -> Folds:
     """Folds inside the training rows that keep runs whole: at most `folds` groups of neighbouring runs."""
+    if folds < 2:
+        raise ValueError(f"{folds} inner folds leave nothing to train on: there must be at least 2")
     own = np.asarray(run)[train]
     labels = _labels(own)
     if len(labels) < 2:
@@ -78,7 +80,7 @@ def inner_contiguous(train: Int[np.ndarray, " row"], folds: int, gap: int) -> Fo
     return [(train[a], train[b]) for a, b in contiguous(len(train), folds=folds, gap=gap)]
 
 
-def _labels(run: np.ndarray) -> list[str]:
+def _labels(run: np.ndarray) -> list:
     return list(dict.fromkeys(run.tolist()))
 
 

@@ -40,7 +40,8 @@ def to_grid(
     Raises
     ------
     ValueError : times not evenly spaced, lengths that differ, missing values,
-        an unknown `how`.
+        an unknown `how`, a cut-off or window that is not positive, a line
+        through no words.
 
     References
     ----------
@@ -53,13 +54,17 @@ def to_grid(
     order = np.argsort(onsets, kind="stable")
     values, onsets = values[order], onsets[order]
     if how == "lanczos":
-        return _lanczos(values, onsets, times, cutoff_hz or 1 / spacing, window)
+        cutoff_hz = 1 / spacing if cutoff_hz is None else cutoff_hz
+        if not (cutoff_hz > 0 and window >= 1):
+            raise ValueError(f"cutoff_hz is {cutoff_hz:g}, window is {window}; both must be positive")
+        return _lanczos(values, onsets, times, cutoff_hz, window)
     return GRIDS[how](values, onsets, times, spacing)
 
 
 def _spacing(times: np.ndarray) -> float:
     steps = np.diff(times)
-    if len(times) < 2 or steps.min() <= 0 or np.ptp(steps) > 1e-6 * steps.mean():
+    # written so that a missing time, which compares as false, is refused
+    if len(times) < 2 or not (steps.min() > 0 and np.ptp(steps) <= 1e-6 * steps.mean()):
         found = f"steps from {steps.min():g} to {steps.max():g} s" if len(steps) else f"{len(times)} times"
         raise ValueError(f"times must be at least two, increasing and evenly spaced; found {found}")
     return float(steps.mean())
@@ -124,6 +129,8 @@ def _last(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, spacing: fl
 
 def _linear(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, spacing: float) -> np.ndarray:
     """Between words a straight line, before the first and after the last their own values."""
+    if not len(onsets):
+        raise ValueError("how='linear' needs at least one word; there is none")
     return np.stack([np.interp(times, onsets, column) for column in values.T], axis=1)
 
 
@@ -189,7 +196,11 @@ def epochs(
     if not start_s < end_s:
         raise ValueError(f"the window runs from {start_s:g} to {end_s:g} s; it must end after it starts")
     latency = np.arange(round((end_s - start_s) * sfreq) + 1)
-    first = np.round((np.asarray(onsets, float) + start_s) * sfreq).astype(int)
+    onsets = np.asarray(onsets, float)
+    bad = np.flatnonzero(~np.isfinite(onsets))
+    if bad.size:
+        raise ValueError(f"{bad.size} onsets are missing or infinite, the first at {bad[:5].tolist()}")
+    first = np.round((onsets + start_s) * sfreq).astype(int)
     inside = (first >= 0) & (first + latency[-1] < signal.shape[1])
     out = np.full((len(first), len(signal), len(latency)), np.nan, signal.dtype)
     out[inside] = signal[:, first[inside, None] + latency].transpose(1, 0, 2)

@@ -1,5 +1,7 @@
 """Words onto a clock: the filter against its formula, the bins by hand, delays and windows that never wrap."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,18 +113,12 @@ def test_the_last_bin_is_one_spacing_long():
     assert to_grid(np.array([[1.0], [100.0]]), onsets, CLOCK, how="sum").sum() == 1
 
 
-@given(
-    st.lists(st.floats(0, 15.99), min_size=1, max_size=30),
-    st.floats(-50, 50, allow_subnormal=False),
-)
+@given(st.lists(st.floats(0.01, 15.99), min_size=1, max_size=30), st.floats(-50, 50))
 @settings(max_examples=50, deadline=None)
 def test_the_sum_keeps_the_mass_of_the_words_inside(onsets, start_s):
     """Whatever the clock's origin: what goes in comes out."""
     values = np.arange(1.0, len(onsets) + 1)[:, None]
-    found = to_grid(values, np.array(onsets) + start_s, CLOCK + start_s, how="sum")
-    inside = len(onsets) - outside(np.array(onsets) + start_s, CLOCK + start_s)
-    assert inside >= len(onsets) - sum(o < 1e-8 for o in onsets)  # an onset at the very start may round to before it
-    assert inside < len(onsets) or found.sum() == values.sum()
+    assert to_grid(values, np.array(onsets) + start_s, CLOCK + start_s, how="sum").sum() == values.sum()
 
 
 @given(st.lists(st.floats(-30, 60), min_size=1, max_size=30))
@@ -193,12 +189,15 @@ def test_words_before_and_after_the_clock_are_counted():
 
 
 def test_lengths_that_differ_are_refused_with_both():
+    unchecked = inspect.unwrap(to_grid)  # as users run it, without the shape checks of tests
     with pytest.raises(ValueError, match="3 rows of values, 2 onsets"):
-        to_grid(FEW, FEW_ONSETS[:2], CLOCK)
+        unchecked(FEW, FEW_ONSETS[:2], CLOCK)
 
 
 def test_an_unknown_way_is_refused_with_the_known():
-    with pytest.raises(ValueError, match=r"how='median' is not known; known: 'lanczos', 'sum', 'mean', 'last', 'linear'"):
+    with pytest.raises(
+        ValueError, match=r"how='median' is not known; known: 'lanczos', 'sum', 'mean', 'last', 'linear'"
+    ):
         to_grid(FEW, FEW_ONSETS, CLOCK, how="median")
 
 

@@ -6,12 +6,13 @@ grammar does. Its words are syllables without a meaning, frequent words are
 shorter, and three things in it must be inferred over time, so that a network
 has something to learn that a list of words does not hold:
 
-* topic. The same words serve all topics; topics differ in how probable a word
-  is, and, more, in who does it to whom: a noun that tends to be the subject in
-  one topic tends to be the object in another. Counting words tells it poorly.
-* word order. For a few sentences the verb comes second, then for a few last.
+* topic, for a few sentences. The same words serve all topics, only more often
+  in one and less in another, as subjects of the one and objects of the other;
+  some sentences open with an adverb that announces the topic. Each word is weak
+  evidence, and evidence adds up over sentences.
+* word order, for a few sentences. The verb comes second, or it comes last.
 * agreement. The determiner of a subject and its verb share a number; modifiers
-  with nouns of their own may stand between them.
+  with nouns, and clauses with verbs, of their own may stand between them.
 """
 
 import math
@@ -31,8 +32,9 @@ DEEPEST = 2  # a modifier of a modifier is the deepest: the language stays finit
 _SIZES = {"noun": 70, "verb": 36, "adjective": 24, "adverb": 12, "preposition": 6, "conjunction": 3, "relative": 1}
 _SENTENCES = (2, 3, 4)  # that a topic lasts, equally likely
 _STAY_ORDER = 0.65  # per sentence: orders last 3 sentences on average
-_FIELD, _SIDE, _MARK = 1.2, 1.0, 3.5  # log odds a topic adds: to a word in every role (SD); for or against it as a
-# subject and the other way round as an object; to the adverbs that announce the topic
+# log odds that a topic adds to a word: everywhere (SD over words); for or against it as a subject and the other way
+# round as an object; to the adverbs that announce the topic
+_FIELD, _SIDE, _MARK = 1.2, 1.0, 3.5
 _SIDES = {"subject": 1.0, "object": -1.0, "oblique": 0.0}
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _BLOCK = 4096  # random numbers drawn together: one at a time is slow
@@ -47,12 +49,12 @@ class Story(NamedTuple):
     words: list[str]
     sentence: Int[np.ndarray, " word"]  # counted from 0
     word_class: Int[np.ndarray, " word"]  # index into CLASSES
-    topic: Int[np.ndarray, " word"]  # 0 ... N_TOPICS - 1, constant within a sentence
+    topic: Int[np.ndarray, " word"]  # 0 to N_TOPICS - 1, constant within a sentence
     order: Int[np.ndarray, " word"]  # 0 the verb comes second, 1 it comes last
     expected: Float[np.ndarray, "word class"]  # probability of the class of the next word
     depth: Int[np.ndarray, " word"]  # verbs that are still owed to a subject
     number: Int[np.ndarray, " word"]  # of the verb owed next: -1 singular, 1 plural, 0 none is owed
-    surprise: Float[np.ndarray, " word"]  # nats: -log p(word | state before it, topic)
+    surprise: Float[np.ndarray, " word"]  # nats: -log p(word | state before it, topic of its sentence), exact
 
 
 class Lexicon(NamedTuple):

@@ -18,7 +18,7 @@ class Noise(NamedTuple):
 
     sd: float = 15.0  # of the fast part: 1.5 % of the baseline
     memory: float = 0.4  # correlation of the fast part from volume to volume, AR(1)
-    common: float = 0.15  # share of the fast part's variance that all voxels of a presentation have in common
+    common: float = 0.03  # share of the fast part's variance that all voxels of a presentation have in common
     drift_sd: float = 12.0  # of each slow wave
     drift_s: tuple[float, ...] = (1200.0, 600.0, 300.0)  # their periods: slower than the high-pass
 

@@ -35,7 +35,7 @@ def tell(run: str, *, story_s: float, seed: int, language_seed: int = 0) -> Tell
     """Tell a story named `run` of `story_s` seconds; it ends with the last word that fits."""
     rng = stream(seed, "story", run)
     n_most = int(story_s / (_WORD_S / 2)) + 1
-    story = language.generate(n_most, rng.integers(2**63), language_seed)
+    story = language.generate(n_most, int(rng.integers(2**63)), language_seed)
     onset, duration = _times(story, rng)
     n = int(np.searchsorted(onset + duration, story_s - _SILENCE_S))
     if n == 0:

@@ -1,0 +1,190 @@
+"""The workflow as people use it: one command that resumes, re-runs just what depends on a change, and isolates failures."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, Laboratory, brainalign
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """A study that ran to its end; tests copy it before they harm it."""
+    laboratory = Laboratory(tmp_path_factory.mktemp("finished"))
+    done = laboratory.run("run", "--cores", 2)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return laboratory
+
+
+@pytest.fixture
+def copy(finished: Laboratory, tmp_path: Path) -> Laboratory:
+    root = tmp_path / "copy"
+    shutil.copytree(finished.root, root, symlinks=True, copy_function=shutil.copy2)
+    laboratory = Laboratory.__new__(Laboratory)
+    laboratory.root, laboratory.data, laboratory.study = root, root / "lab", root / "study.yaml"
+    return laboratory
+
+
+def outputs(laboratory: Laboratory) -> Path:
+    return laboratory.root / "data" / "derivatives" / "lab"
+
+
+def planned(laboratory: Laboratory, *options: str) -> dict[str, int]:
+    done = laboratory.run("plan", *options)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    return {} if lines == ["nothing to do"] else {rule: int(n) for rule, n, *_ in (line.split("\t") for line in lines[1:])}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = [p for p in folder.rglob("*") if p.is_file() and not {"logs", "benchmarks"} & set(p.relative_to(folder).parts)]
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_a_run_leaves_what_the_interface_promises(finished):
+    folder = outputs(finished)
+    names = {
+        "dataset_description.json", "manifest.json", "sub-01.html", "sub-02.html", "group.html", "index.html", "group_layers.tsv",
+        "group_comparison.tsv", "methods.md", "words/run-a_words.tsv", "models/rate/run-a_activations.nc",
+        "sub-01/sub-01_recording-bold_run-a_recording.nc", "sub-01/sub-01_recording-bold_model-rate_scores.nc",
+        "sub-01/sub-01_recording-bold_ceiling.nc", "sub-01/sub-01_recording-bold_layers.tsv", "sub-01/sub-01_recording-bold_comparison.tsv",
+    }  # fmt: skip
+    assert {name for name in names if not (folder / name).is_file()} == set()
+    told = json.loads((folder / "manifest.json").read_text())
+    found = hashes(folder)
+    assert {name: found[name] for name in told} == told
+    assert set(told) == {n for n in found if ".records" not in n and n != "manifest.json"}
+
+
+def test_a_finished_study_has_nothing_to_do_and_is_verified(finished):
+    assert finished.run("plan").stdout == "nothing to do\n"
+    again = finished.run("run")
+    assert again.returncode == 0 and "[" not in again.stdout
+    status = finished.run("status")
+    assert status.returncode == 0 and status.stdout.splitlines()[1:] == ["missing\t0", "changed\t0"]
+
+
+BOTH = 2  # subjects
+CHANGES = {
+    "comparison.fdr=0.01": {"compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "comparison.permutations=300": {"compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "report.show_text=none": {"report": BOTH, "group": 1, "finish": 1},
+    "encoding.inner_folds=3": {"encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "recordings.bold.delays=[1, 2]": {"encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "recordings.bold.standardize=false": {"clean": BOTH, "ceiling": BOTH, "encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "models.length={kind: position}": {"activate": 1, "encode": 2, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "ceiling.kinds=[none]": {"ceiling": BOTH, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_setting_runs_just_what_depends_on_it(finished, change):
+    assert planned(finished, "--set", change) == CHANGES[change]
+
+
+def test_a_row_of_the_table_concerns_its_subject_only(copy):
+    copy.runs(copy.runs_text().replace("01\tb\tbold\tsub-01/b.npy\twords/b.tsv\ttrain", "01\tb\tbold\tsub-01/b.npy\twords/b.tsv\t"))
+    # subject 02 is told about in the group only
+    assert planned(copy) == {"clean": 1, "ceiling": 1, "encode": 2, "compare": 1, "report": 1, "group": 1, "finish": 1}
+
+
+def test_plain_snakemake_does_the_same_work(finished):
+    import subprocess
+
+    command = ["snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "study.yaml", "--cores", "1", "--dry-run"]
+    command += ["--rerun-triggers", "mtime", "params", "input"]
+    done = subprocess.run(command, cwd=finished.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_the_same_study_elsewhere_gives_the_same_bytes(finished, copy):
+    shutil.rmtree(copy.root / "data")
+    done = brainalign("run", copy.study, "--out", copy.root / "elsewhere", "--cores", 1, cwd=copy.root)
+    assert done.returncode == 0, done.stderr
+    assert hashes(copy.root / "elsewhere" / "lab") == hashes(outputs(finished))
+
+
+def test_one_persons_bad_file_leaves_the_others_as_they_are(finished, copy):
+    shutil.rmtree(copy.root / "data")
+    (copy.data / "sub-02" / "b.npy").write_bytes(b"")
+    done = copy.run("run", "--cores", 2)
+    assert done.returncode == 6
+    assert "E-ARRAY-07" in done.stderr and "sub-02/b.npy" in done.stderr and "left out, 1 of 2 subjects: 02" in done.stderr
+    whole, part = hashes(outputs(finished)), hashes(outputs(copy))
+    own = [name for name in whole if name.startswith(("sub-01/", "words/", "models/"))]
+    assert own and {n: part[n] for n in own} == {n: whole[n] for n in own}
+    assert "1 of 2" in (outputs(copy) / "group.html").read_text()
+    # and once it is mended, the same command ends as a clean run does
+    shutil.copy2(finished.data / "sub-02" / "b.npy", copy.data / "sub-02" / "b.npy")
+    assert copy.run("run", "--cores", 2).returncode == 0
+    assert hashes(outputs(copy)) == whole
+
+
+def test_on_error_stop_starts_nothing(copy):
+    shutil.rmtree(copy.root / "data")
+    (copy.data / "sub-02" / "b.npy").write_bytes(b"")
+    done = copy.run("run", "--set", "on_error=stop")
+    assert done.returncode == 3 and not (outputs(copy) / "sub-01").exists()
+
+
+def test_a_harmed_intermediate_is_seen_and_never_used(copy):
+    path = outputs(copy) / "sub-01" / "sub-01_recording-bold_model-rate_scores.nc"
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    status = copy.run("status")
+    assert status.returncode == 6 and "changed\t1" in status.stdout and path.name in status.stdout
+    done = copy.run("run", "--set", "comparison.fdr=0.01")
+    assert done.returncode != 0 and "E-DATA-01" in done.stderr and path.name in done.stderr
+
+
+def test_a_second_run_at_the_same_time_is_refused_and_a_dead_lock_is_not(copy):
+    import os
+    import socket
+
+    lock = outputs(copy) / ".lock"
+    lock.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "start": "now"}))
+    done = copy.run("run")
+    assert done.returncode == 5 and f"process {os.getpid()}" in done.stderr
+    lock.write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname(), "start": "then"}))
+    assert copy.run("run").returncode == 0 and not lock.exists()
+
+
+def test_a_subject_more_changes_nothing_of_the_others(finished, copy):
+    shutil.rmtree(copy.root / "data")
+    assert copy.run("run", "--subject", "01").returncode == 0
+    assert copy.run("run").returncode == 0
+    assert hashes(outputs(copy)) == hashes(outputs(finished))
+
+
+def test_what_drives_a_target_is_found_and_noise_is_not(finished):
+    import pandas as pd
+
+    table = pd.read_csv(outputs(finished) / "sub-01" / "sub-01_recording-bold_layers.tsv", sep="\t", na_values="n/a")
+    r = table[(table["model"] == "rate") & (table["layer"] == "nested")].set_index("roi")["r"]
+    assert r["driven"] > 0.6 and abs(r["noise"]) < 0.15
+
+
+def test_a_run_without_a_subject_is_data_and_a_typo_is_usage(copy):
+    assert copy.run("check", "--subject", "09").returncode == 3
+    typo = copy.run("run", "--set", "encoding.fold=3")
+    assert typo.returncode == 2 and "did you mean 'folds'" in typo.stderr and "Traceback" not in typo.stderr
+    missing = brainalign("check", "no.yaml", cwd=copy.root)
+    assert missing.returncode == 2 and "no.yaml" in missing.stderr
+
+
+def test_check_as_json_holds_every_part_of_a_problem(copy):
+    np.save(copy.data / "sub-01" / "a.npy", np.zeros((12, 6)))
+    found = json.loads(copy.run("check", "--json").stdout)
+    (error,) = [p for p in found if p["level"] == "error"]
+    assert (error["code"], error["subject"], error["file"]) == ("E-ARRAY-06", "01", "sub-01/a.npy")
+
+
+def test_a_shuffled_split_is_stamped_on_every_page(copy):
+    done = copy.run("run", "--set", "encoding.split=shuffled", "--set", "encoding.allow_leaky=true", "--cores", 2)
+    assert done.returncode == 0, done.stderr
+    for page in ("sub-01.html", "sub-02.html", "group.html", "index.html"):
+        assert "leak" in (outputs(copy) / page).read_text().lower()
