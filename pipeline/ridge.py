@@ -79,6 +79,7 @@ def cross_validate(
     _check_options(select, precision, device)
     alphas = _checked_alphas(np.sort(np.asarray(alphas, float)))
     Y = _checked(np.asarray(Y), "Y")
+    _check_folds(folds, len(Y))
     inner = [_default_inner(folds, k) for k in range(len(folds))] if inner is None else [list(i) for i in inner]
     _check_inner(folds, inner, alphas)
     one = isinstance(X, np.ndarray) and X.ndim == 2
@@ -149,6 +150,18 @@ def _checked_alphas(alphas: np.ndarray) -> np.ndarray:
     return alphas
 
 
+def _check_folds(folds: Sequence[Fold], n_samples: int) -> None:
+    for k, (train, test) in enumerate(folds):
+        shared = np.intersect1d(train, test)
+        if shared.size:
+            raise ValueError(f"fold {k} trains and tests on the same {shared.size} rows, the first is {shared[0]}")
+        rows = np.concatenate([np.asarray(train), np.asarray(test)])
+        if not len(train) or not len(test) or rows.min() < 0 or rows.max() >= n_samples:
+            raise ValueError(
+                f"fold {k} trains on {len(train)} and tests on {len(test)} rows; rows must lie in 0 to {n_samples - 1}"
+            )
+
+
 def _check_inner(folds: Sequence[Fold], inner: Sequence[Sequence[Fold]], alphas: np.ndarray) -> None:
     if len(inner) != len(folds):
         raise ValueError(f"{len(inner)} sets of inner folds for {len(folds)} folds; there must be one for each")
@@ -168,10 +181,11 @@ def _check_inner(folds: Sequence[Fold], inner: Sequence[Sequence[Fold]], alphas:
 
 def _default_inner(folds: Sequence[Fold], k: int) -> list[Fold]:
     train = np.asarray(folds[k][0])
-    tests = [np.intersect1d(train, test) for i, (_, test) in enumerate(folds) if i != k]
-    if not any(0 < len(test) < len(train) for test in tests):
-        tests = np.array_split(train, INNER_FOLDS)
-    return [(np.setdiff1d(train, test), test) for test in tests if 0 < len(test) < len(train)]
+    others = [fold for i, fold in enumerate(folds) if i != k]
+    # training rows of both folds: a gap that the other fold leaves around its test block is kept
+    inner = [(np.intersect1d(train, rows), np.intersect1d(train, test)) for rows, test in others]
+    inner = [(rows, test) for rows, test in inner if len(rows) and len(test)]
+    return inner or [(np.setdiff1d(train, test), test) for test in np.array_split(train, INNER_FOLDS) if len(test)]
 
 
 def _one_layer(X: np.ndarray, task: _Task) -> Scores:
@@ -279,7 +293,9 @@ def _chunks(
         columns = slice(start, start + task.chunk)
         y = task.Y[train, columns].astype(np.float64)
         mean = y.mean(axis=0)
-        yield columns, y - mean, task.Y[test, columns] - mean, mean
+        y -= mean
+        y[:, _constant(y, mean)] = 0  # what rounding leaves of a target that is constant in training teaches nothing
+        yield columns, y, task.Y[test, columns] - mean, mean
 
 
 def _predictions(system: _System, weights: np.ndarray, task: _Task) -> Iterator[np.ndarray]:

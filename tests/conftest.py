@@ -5,15 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pytest
+# one thread each, said before numpy is imported: pytest runs on all cores already
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 REPOSITORY = Path(__file__).parent.parent
 DATA = Path(os.environ.get("BRAINALIGN_DATA", REPOSITORY.parent / "shared" / "data"))
 
-# one thread each: pytest runs on all cores already
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 

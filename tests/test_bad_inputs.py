@@ -29,7 +29,9 @@ def rows(laboratory: Laboratory, story: str = "a") -> list[list[str]]:
     return [line.split("\t") for line in (laboratory.data / "words" / f"{story}.tsv").read_text().splitlines()[1:]]
 
 
-def spoil_words(change: Callable[[list[list[str]]], object], header: str = "onset\tduration\tword") -> Callable[[Laboratory], None]:
+def spoil_words(
+    change: Callable[[list[list[str]]], object], header: str = "onset\tduration\tword"
+) -> Callable[[Laboratory], None]:
     def spoil(laboratory: Laboratory) -> None:
         table = rows(laboratory)
         change(table)
@@ -138,7 +140,9 @@ REFUSED = {
 
 
 def only_one_run(laboratory: Laboratory) -> None:
-    laboratory.runs("\n".join(line for line in laboratory.runs_text().splitlines() if "\tb\t" not in line and "\tc\t" not in line))
+    laboratory.runs(
+        "\n".join(line for line in laboratory.runs_text().splitlines() if "\tb\t" not in line and "\tc\t" not in line)
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -159,7 +163,11 @@ WARNED = {
     "20 unsorted": (spoil_words(lambda t: t.insert(0, t.pop(5))), "W-WORDS-02", ["words/a.tsv", "row 3", "sorted"]),
     "21 overlapping": (spoil_words(cell(3, 1, "30")), "W-WORDS-03", ["1 words overlap", "word3"]),
     "24 a few words late": (spoil_words(cell(-1, 0, "250")), "W-WORDS-04", ["250 s", "240 s", "1 of"]),
-    "25 words end early": (spoil_words(lambda t: t.__delitem__(slice(40, None))), "W-WORDS-05", ["words/a.tsv", "% of the run"]),
+    "25 words end early": (
+        spoil_words(lambda t: t.__delitem__(slice(40, None))),
+        "W-WORDS-05",
+        ["words/a.tsv", "% of the run"],
+    ),
     "30 empty words": (spoil_words(cell(3, 2, "")), "W-WORDS-06", ["1 words are empty"]),
     "34 a single word": (spoil_words(lambda t: t.__delitem__(slice(1, None))), "W-WORDS-08", ["single word"]),
     "74 unknown column": (table("split", "splti"), "W-DATA-04", ["splti", "did you mean 'split'"]),
@@ -197,7 +205,9 @@ def test_all_problems_of_a_data_set_are_listed_at_once(laboratory):
     assert {"E-WORDS-02", "E-ARRAY-06"} <= {p.code for p in problems(laboratory)}
 
 
-@pytest.mark.parametrize("word", ["null", "NA", "nan", "None", "1", "true", '"', "naïve", "😀", "don't", "“so”", "ﬁ", "שלום", "日本"])
+@pytest.mark.parametrize(
+    "word", ["null", "NA", "nan", "None", "1", "true", '"', "naïve", "😀", "don't", "“so”", "ﬁ", "שלום", "日本"]
+)
 def test_odd_words_are_words(laboratory, word):
     from pipeline.datasets.words import read_words
 

@@ -22,7 +22,14 @@ def scores(r: list[float], *, inner: list[float] | None = None, seeds: int = 0, 
     values = np.repeat(of_fold[..., None], TARGETS, axis=-1)
     chosen_by = np.broadcast_to(np.asarray(inner if inner is not None else r)[:, None, None], values.shape)
     dims = (*(["seed"] if seeds else []), "layer", "fold", "target")
-    ds = xr.Dataset({"r": (dims, values), "r2": (dims, values**2), "inner": (dims, chosen_by), "flat": (dims, np.zeros_like(values))})
+    ds = xr.Dataset(
+        {
+            "r": (dims, values),
+            "r2": (dims, values**2),
+            "inner": (dims, chosen_by),
+            "flat": (dims, np.zeros_like(values)),
+        }
+    )
     ds["agreement"] = ((*dims[:-2], "roi", "sample"), agreement)
     ds["member"] = (("roi", "target"), np.array([[1] * 6, [1, 1, 1, 0, 0, 0]], np.uint8))
     coords = {"roi": ["all", "front"], "layer": list(range(len(r))), "target": [f"t{i}" for i in range(TARGETS)]}
@@ -74,7 +81,9 @@ def test_nested_choice_on_noise_is_not_optimistic():
 
 
 def test_twins_come_as_every_seed_and_their_mean():
-    layers, _ = tables({"m": scores([0.1, 0.2]), "twin": scores([0.05, 0.04], seeds=5)}, {"m": "trained", "twin": "random"})
+    layers, _ = tables(
+        {"m": scores([0.1, 0.2]), "twin": scores([0.05, 0.04], seeds=5)}, {"m": "trained", "twin": "random"}
+    )
     twin = layers[(layers["model"] == "twin") & (layers["roi"] == "all") & (layers["layer"] == "nested")]
     assert twin["seed"].tolist() == ["0", "1", "2", "3", "4", "mean"]
     assert twin["r"].iloc[-1] == pytest.approx(twin["r"].iloc[:-1].mean())
@@ -116,7 +125,9 @@ def people(n: int, difference: float = 0.1) -> tuple[pd.DataFrame, pd.DataFrame]
     parts = []
     for i in range(n):
         found = {"a": scores([0.2 + difference], seed=2 * i), "b": scores([0.2], seed=2 * i + 1)}
-        layers, contrasts = compare(f"{i:02}", "fmri", found, {"a": "trained", "b": ""}, ceiling(), Comparison(permutations=200))
+        layers, contrasts = compare(
+            f"{i:02}", "fmri", found, {"a": "trained", "b": ""}, ceiling(), Comparison(permutations=200)
+        )
         parts.append((layers, contrasts))
     return tuple(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True))
 
@@ -138,7 +149,9 @@ def recording(presentations: int, n: int = 200, share: float = 0.4, seed: int = 
     rng = np.random.default_rng(seed)
     signal = rng.normal(size=(n, 8)) * np.sqrt(share)
     Y = signal + np.sqrt(1 - share) * rng.normal(size=(presentations, n, 8))
-    ds = xr.Dataset({"responses": (("sample", "target"), Y.mean(axis=0))}, {"target": [f"t{i}" for i in range(8)]}, {"tr_s": 2.0})
+    ds = xr.Dataset(
+        {"responses": (("sample", "target"), Y.mean(axis=0))}, {"target": [f"t{i}" for i in range(8)]}, {"tr_s": 2.0}
+    )
     return ds if presentations == 1 else ds.assign(presentations=(("repeat", "sample", "target"), Y))
 
 

@@ -27,9 +27,15 @@ def study(*, seed: int = 0, layers: int = 2, seeds: int = 0, sampled: str = "eve
         X = to_grid(driving[:, layers - 1].astype(float), onsets, times + TR / 2)
         Y = rng.normal(size=(N, 5))
         Y[:, :4] += delay(X, (1, 2)) @ np.ones((6, 4))
-        recordings[run] = xr.Dataset({"responses": (("sample", "target"), Y.astype("f4"))}, {"time": ("sample", times), "target": [f"t{i}" for i in range(5)]}, {"tr_s": TR})
+        recordings[run] = xr.Dataset(
+            {"responses": (("sample", "target"), Y.astype("f4"))},
+            {"time": ("sample", times), "target": [f"t{i}" for i in range(5)]},
+            {"tr_s": TR},
+        )
         dims = ("seed", "word", "layer", "feature")[-len(shape) :]
-        coords = {"onset": ("word", onsets), "layer": list(range(layers))} | ({"seed": list(range(seeds))} if seeds else {})
+        coords = {"onset": ("word", onsets), "layer": list(range(layers))} | (
+            {"seed": list(range(seeds))} if seeds else {}
+        )
         activations[run] = xr.Dataset({"activations": (dims, values)}, coords, {"sampled": sampled, "private": private})
     return recordings, activations
 
@@ -108,7 +114,11 @@ def test_shuffled_samples_let_features_of_one_run_explain_noise():
         onsets = activations[run]["onset"].values
         bumps = np.exp(-0.5 * ((onsets[:, None] - np.arange(0, N * TR, 8.0)) / 8.0) ** 2)
         values = np.repeat(bumps[:, None, :], 2, axis=1).astype("f4")
-        activations[run] = xr.Dataset({"activations": (("word", "layer", "feature"), values)}, {"onset": ("word", onsets), "layer": [0, 1]}, activations[run].attrs)
+        activations[run] = xr.Dataset(
+            {"activations": (("word", "layer", "feature"), values)},
+            {"onset": ("word", onsets), "layer": [0, 1]},
+            activations[run].attrs,
+        )
     honest = fit(recordings, activations, split="leave_one_run_out")
     leaky = fit(recordings, activations, split="shuffled", allow_leaky=True)
     assert np.abs(honest["r"].values).max() == 0
@@ -125,7 +135,11 @@ def test_a_state_is_laid_once_and_an_event_with_its_delays():
 
 
 def test_negative_delays_read_the_future():
-    features, onsets, times = np.random.default_rng(0).normal(size=(50, 1)), TR * np.arange(50) + 0.1, TR * np.arange(50)
+    features, onsets, times = (
+        np.random.default_rng(0).normal(size=(50, 1)),
+        TR * np.arange(50) + 0.1,
+        TR * np.arange(50),
+    )
     now = Arrays(delays=(0,), how="sum").design(features, onsets, times)
     later = Arrays(delays=(-2,), how="sum").design(features, onsets, times)
     np.testing.assert_array_equal(later[:-2], now[2:])
@@ -160,7 +174,9 @@ def test_agreement_adds_up_to_the_mean_r_of_a_region():
 
 
 def test_a_target_may_lie_in_several_regions_or_in_none():
-    names, member = regions(("a", "b", "c"), pd.DataFrame({"target": ["a", "a", "b", "zz"], "roi": ["x", "y", "y", "y"]}))
+    names, member = regions(
+        ("a", "b", "c"), pd.DataFrame({"target": ["a", "a", "b", "zz"], "roi": ["x", "y", "y", "y"]})
+    )
     assert names == ("all", "x", "y")
     np.testing.assert_array_equal(member, [[1, 1, 1], [1, 0, 0], [1, 1, 0]])
 

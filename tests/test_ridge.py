@@ -488,3 +488,36 @@ def test_a_row_named_twice_is_refused():
 def test_a_single_alpha_needs_no_inner_folds():
     X, Y = planted(5)
     assert np.array_equal(exact(X, Y, alphas=[3.0], inner=[[]] * 4).r, exact(X, Y, alphas=[3.0]).r)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1234.5])
+def test_a_target_that_is_constant_in_training_only_is_predicted_flat(constant):
+    X, Y = planted(5)
+    train, _ = FOLDS[0]
+    Y[train, 4] = constant
+    found = cross_validate(X, Y, folds=FOLDS[:1], alphas=ALPHAS)
+    assert found.r[0, 4] == 0 and found.flat[0, 4]
+
+
+def test_default_inner_folds_keep_the_gap_of_the_outer_ones():
+    X, Y = planted(5)
+    folds = contiguous(N, folds=4, gap=5)
+    inner = [
+        [(np.intersect1d(train, a), np.intersect1d(train, b)) for i, (a, b) in enumerate(folds) if i != k]
+        for k, (train, _) in enumerate(folds)
+    ]
+    assert_same(exact(X, Y, folds), exact(X, Y, folds, inner=inner))
+
+
+@pytest.mark.parametrize(
+    ("fold", "told"),
+    [
+        ((np.arange(40), np.arange(35, 60)), "same 5 rows, the first is 35"),
+        ((np.arange(40), np.arange(50, 70)), "0 to 59"),
+        ((np.arange(40), np.array([], int)), "tests on 0 rows"),
+    ],
+)
+def test_folds_that_leak_or_leave_the_data_are_refused(fold, told):
+    X, Y = planted(5)
+    with pytest.raises(ValueError, match=told):
+        cross_validate(X, Y, folds=[fold], alphas=ALPHAS)

@@ -36,11 +36,15 @@ def planned(laboratory: Laboratory, *options: str) -> dict[str, int]:
     done = laboratory.run("plan", *options)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    return {} if lines == ["nothing to do"] else {rule: int(n) for rule, n, *_ in (line.split("\t") for line in lines[1:])}
+    return (
+        {} if lines == ["nothing to do"] else {rule: int(n) for rule, n, *_ in (line.split("\t") for line in lines[1:])}
+    )
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    files = [p for p in folder.rglob("*") if p.is_file() and not {"logs", "benchmarks"} & set(p.relative_to(folder).parts)]
+    files = [
+        p for p in folder.rglob("*") if p.is_file() and not {"logs", "benchmarks"} & set(p.relative_to(folder).parts)
+    ]
     return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
@@ -86,7 +90,11 @@ def test_a_changed_setting_runs_just_what_depends_on_it(finished, change):
 
 
 def test_a_row_of_the_table_concerns_its_subject_only(copy):
-    copy.runs(copy.runs_text().replace("01\tb\tbold\tsub-01/b.npy\twords/b.tsv\ttrain", "01\tb\tbold\tsub-01/b.npy\twords/b.tsv\t"))
+    copy.runs(
+        copy.runs_text().replace(
+            "01\tb\tbold\tsub-01/b.npy\twords/b.tsv\ttrain", "01\tb\tbold\tsub-01/b.npy\twords/b.tsv\t"
+        )
+    )
     # subject 02 is told about in the group only
     assert planned(copy) == {"clean": 1, "ceiling": 1, "encode": 2, "compare": 1, "report": 1, "group": 1, "finish": 1}
 
@@ -94,7 +102,16 @@ def test_a_row_of_the_table_concerns_its_subject_only(copy):
 def test_plain_snakemake_does_the_same_work(finished):
     import subprocess
 
-    command = ["snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "study.yaml", "--cores", "1", "--dry-run"]
+    command = [
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--configfile",
+        "study.yaml",
+        "--cores",
+        "1",
+        "--dry-run",
+    ]
     command += ["--rerun-triggers", "mtime", "params", "input"]
     done = subprocess.run(command, cwd=finished.root, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
@@ -112,7 +129,9 @@ def test_one_persons_bad_file_leaves_the_others_as_they_are(finished, copy):
     (copy.data / "sub-02" / "b.npy").write_bytes(b"")
     done = copy.run("run", "--cores", 2)
     assert done.returncode == 6
-    assert "E-ARRAY-07" in done.stderr and "sub-02/b.npy" in done.stderr and "left out, 1 of 2 subjects: 02" in done.stderr
+    assert (
+        "E-ARRAY-07" in done.stderr and "sub-02/b.npy" in done.stderr and "left out, 1 of 2 subjects: 02" in done.stderr
+    )
     whole, part = hashes(outputs(finished)), hashes(outputs(copy))
     own = [name for name in whole if name.startswith(("sub-01/", "words/", "models/"))]
     assert own and {n: part[n] for n in own} == {n: whole[n] for n in own}

@@ -52,7 +52,7 @@ def test_numbers_keep_sign_and_size():
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("/work/data/raw/a.tsv", "…/a.tsv"),
+        ("/srv/data/raw/a.tsv", "…/a.tsv"),
         ("at C:\\Users\\jane\\a.tsv", "at …/a.tsv"),
         ("data/raw/a.tsv and/or km/h/s", "data/raw/a.tsv and/or km/h/s"),
         ("</b></i>", "</b></i>"),
