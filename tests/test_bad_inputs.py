@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Laboratory
+from laboratory import Laboratory
 
 from pipeline.checks import check
 from pipeline.config import Study

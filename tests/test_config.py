@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Laboratory
+from laboratory import REPOSITORY, Laboratory
 
 from pipeline.config import Study, schema
 from pipeline.problems import StudyError

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from laboratory import REPOSITORY
 
 from pipeline.config import Study
 from pipeline.datasets import DATASETS

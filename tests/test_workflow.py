@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, Laboratory, brainalign
+from laboratory import REPOSITORY, Laboratory, brainalign
 
 
 @pytest.fixture(scope="module")

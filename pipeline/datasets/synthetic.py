@@ -31,7 +31,7 @@ class Synthetic(Dataset):
     story_s: PositiveFloat = Field(270.0, description="s; length of each story")
     test_repeats: PositiveInt = Field(5, description="presentations of the test story")
     tr_s: PositiveFloat = Field(2.0, description="s between volumes")
-    train_steps: PositiveInt = Field(500, description="training steps of the language model")
+    train_steps: PositiveInt = Field(600, description="training steps of the language model")
     checkpoints: tuple[int, ...] = Field((0, 50, 200), description="steps after which the model is kept, besides the last")
     seed: int = Field(0, ge=0, description="of the stories, the listeners and the model")
 

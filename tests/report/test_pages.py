@@ -350,7 +350,7 @@ def test_a_response_that_comes_too_late_turns_the_light_amber():
 
 def test_folders_of_this_machine_do_not_travel_with_a_page(undrawn):
     problem = Problem(
-        "E-DATA-01", "cannot read /srv/jane doe/secret/run-1.nii.gz", file="file:///srv/lab7/data/words.tsv"
+        "E-DATA-01", "cannot read /home/jane doe/secret/run-1.nii.gz", file="file:///srv/lab7/data/words.tsv"
     )
     made = examples.page(
         warnings=[problem],

@@ -29,7 +29,7 @@ if STUDY.dataset.kind == "synthetic":
             PATHS.benchmark("train")
         conda:
             "../envs/brainalign.yaml"
-        threads: 2
+        threads: 1
         resources:
             mem_mb=2000,
         params:
