@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy import fft, stats
+from scipy import fft, special
 
 Run = Shaped[np.ndarray, " sample"] | None
 
@@ -142,6 +142,8 @@ def fdr(p: Shaped[np.ndarray, "*test"]) -> Float[np.ndarray, "*test"]:
     p = np.asarray(p, float)
     q, told = np.full(p.shape, np.nan), ~np.isnan(p)
     if told.any():
+        from scipy import stats  # heavy, and only this needs it
+
         q[told] = stats.false_discovery_control(p[told])
     return q
 
@@ -293,7 +295,7 @@ def _widening(n_blocks: int, block: int) -> float:
         return np.nan
     tau = max(block / 3, 1.0)
     missed = (1 - 1 / tau**2) / 6
-    few = np.sqrt(n_blocks / (n_blocks - 1)) * stats.t.ppf(0.975, n_blocks - 1) / stats.norm.ppf(0.975)
+    few = np.sqrt(n_blocks / (n_blocks - 1)) * special.stdtrit(n_blocks - 1, 0.975) / special.ndtri(0.975)
     return float(few / np.sqrt(1 - missed))
 
 

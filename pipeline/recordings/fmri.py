@@ -1,5 +1,6 @@
 """`kind: fmri`: images of the BOLD answer, cleaned by nilearn."""
 
+import gc
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -50,7 +51,8 @@ class Fmri(Recording):
         tr_s = self.header(run, folder).tr_s
         mask = _mask(run, folder, _opened(folder / run.responses[0], run.responses[0], run))
         inside = np.asanyarray(mask.dataobj) != 0
-        signals = [self._signals(folder / name, name, mask, tr_s, run) for name in run.responses]
+        masker = self._masker(mask, tr_s)
+        signals = [self._signals(folder / name, name, masker, run) for name in run.responses]
         responses = stacked(signals, run).astype(np.float32)
         targets = tuple(f"v{i}x{j}x{k}" for i, j, k in np.argwhere(inside))
         constant = int((np.ptp(responses, axis=1) == 0).any(axis=0).sum())
@@ -61,15 +63,19 @@ class Fmri(Recording):
         )
         return Cleaned(responses, run.start_s + tr_s * np.arange(responses.shape[1]), tr_s, targets, told)
 
-    def _signals(self, path: Path, name: str, mask: "nib.Nifti1Image", tr_s: float, run: Run) -> np.ndarray:
+    def _masker(self, mask: "nib.Nifti1Image", tr_s: float) -> Any:
         from nilearn.maskers import NiftiMasker
 
-        masker = NiftiMasker(
+        gc.freeze()  # nilearn collects garbage at every image; what imports left need not be walked each time
+        # fitted once: each fit reads and checks the mask anew
+        return NiftiMasker(
             mask_img=mask, t_r=tr_s, detrend=True, high_pass=self.high_pass or None,
             standardize="zscore_sample", smoothing_fwhm=self.smoothing_mm,
-        )  # fmt: skip
+        ).fit()  # fmt: skip
+
+    def _signals(self, path: Path, name: str, masker: Any, run: Run) -> np.ndarray:
         try:
-            return masker.fit_transform(str(path))
+            return masker.transform(str(path))
         except (OSError, EOFError, ValueError) as error:
             raise StudyError(
                 _problem(

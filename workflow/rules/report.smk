@@ -67,7 +67,8 @@ rule finish:
         mem_mb=500,
     params:
         settings=settings("finish"),
+        left_out=list(LEFT_OUT),
         out=PATHS.root,
     shell:
         "python -m pipeline finish --out {params.out:q} --settings {params.settings:q}"
-        " --threads {threads} &> {log:q}"
+        " --left-out {params.left_out:q} --threads {threads} &> {log:q}"
