@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 def check(study: Study, study_dir: Path, left_out: tuple[str, ...] = ()) -> list[Problem]:
     """All problems of a study, errors first; `Problem.subject` or `.model` says whom each one stops."""
-    found = _kept_apart(study, study_dir) + _models(study, study_dir)
+    found = kept_apart(study, study_dir) + _models(study, study_dir)
     try:
         found += study.dataset.problems(study_dir)
         plan = study.plan(study_dir, left_out)
     except StudyError as error:
-        return [*error.problems, *found]
+        return list(dict.fromkeys([*error.problems, *found]))
     found += _absent(study, study_dir, plan)
     if study.dataset.made_here and not all(p.exists() for p in study.dataset.recording_files(study_dir)):
         return sorted(found, key=_errors_first)  # its recordings are simulated when the study runs
+    found += _targets(study, study_dir)
     stopped = {p.subject for p in found if p.level == "error"}
     if "" not in stopped:
         found += _recordings(study, study_dir, plan, stopped)
@@ -39,7 +40,8 @@ def _errors_first(problem: Problem) -> bool:
     return problem.level == "warning"
 
 
-def _kept_apart(study: Study, study_dir: Path) -> list[Problem]:
+def kept_apart(study: Study, study_dir: Path) -> list[Problem]:
+    """Inputs are never written to: the outputs must lie elsewhere."""
     try:
         inside = study_dir.resolve().is_relative_to(study.dataset.folder(study_dir).resolve())
     except StudyError as error:
@@ -90,6 +92,29 @@ def _absent(study: Study, study_dir: Path, plan: Plan) -> list[Problem]:
             )
         )
     return problems
+
+
+def _targets(study: Study, study_dir: Path) -> list[Problem]:
+    """Is the table of targets readable, and does it hold the regions that were asked for?"""
+    try:
+        table = study.dataset.targets(study_dir)
+    except StudyError as error:
+        return list(error.problems)
+    known = [] if table is None else sorted(set(table["roi"]) - {""})
+    unknown = [roi for roi in study.comparison.rois or () if roi not in (*known, encoding.ALL)]
+    if not unknown:
+        return []
+    fix = "name regions as in column `roi` of targets.tsv"
+    return [
+        Problem(
+            "E-CONFIG-21",
+            "a region is not known",
+            field="comparison.rois",
+            found=shown(unknown),
+            expected=shown(known),
+            fix=fix,
+        )
+    ]
 
 
 def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) -> list[Problem]:
@@ -176,6 +201,13 @@ def _folds(study: Study, label: str, runs: list[Run], headers: dict[str, Header]
         ]
     shortest = min(len(test) for _, test in outer)
     reach = max(abs(d) for d in study.recordings[label].delays)
+    run_length = min(h.n_samples for h in headers.values())
+    if reach >= run_length:
+        found = f"delays of up to {reach}, a run of {run_length} samples"
+        fix = "use shorter delays, or leave the run out"
+        return [
+            Problem("E-SPLIT-03", "delays reach beyond a run", field="delays", found=found, fix=fix, subject=subject)
+        ]
     if settings.split == "contiguous" and shortest <= reach:
         found = f"test blocks of {shortest} samples, delays of up to {reach}"
         return [
@@ -211,15 +243,15 @@ def _stimuli(study: Study, plan: Plan, tables: "dict[str, pd.DataFrame | None]")
     for (subject, _), runs in plan.runs.items():
         for run in runs:
             if run.words in texts:
-                of_label[run.run].setdefault(texts[run.words], f"{run.words} (subject {subject})")
+                of_label[run.run].setdefault(_timed(tables[run.words]), f"{run.words} (subject {subject})")
         problems += _repeated(subject, runs, texts, study.encoding.split)
     for run, found in of_label.items():
         if len(found) > 1:
-            why = "activations are shared by everybody with this run label"
+            why = "activations and their onsets are shared by everybody with this run label"
             problems.append(
                 Problem(
                     "E-WORDS-08",
-                    f"run {run} has other words for other people",
+                    f"run {run} has other words, or other onsets, for other people",
                     file="runs.tsv",
                     field="words",
                     found=shown(sorted(found.values()), 200),
@@ -234,10 +266,16 @@ def _text(table: "pd.DataFrame") -> str:
     return " ".join(table["word"])
 
 
+def _timed(table: "pd.DataFrame") -> str:
+    return " ".join(f"{onset:.3f}:{word}" for onset, word in zip(table["onset"], table["word"], strict=True))
+
+
 def _repeated(subject: str, runs: list[Run], texts: dict[str, str], split: str) -> list[Problem]:
     seen: dict[str, Run] = {}
     problems = []
     for run in runs:
+        if split == "given" and run.split not in ("train", "test"):
+            continue
         first = seen.setdefault(texts.get(run.words, run.run), run)
         apart = split == "given" and first.split == run.split  # both only train, or both only test
         if first is run or apart:

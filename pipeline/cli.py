@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +30,22 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except OSError as error:
+        return _told(StudyError(_refused(error)), arguments)
     except Exception as error:
-        if getattr(arguments, "debug", True) or hasattr(arguments, "settings"):
-            raise
+        if getattr(arguments, "debug", True):  # a stage has no such option: its log holds the traceback
+            traceback.print_exc()
+            return EXIT_INTERNAL
         found = f"{type(error).__name__}: {error}"
         fix = "please report it, with what --debug prints"
         print(Problem("E-INTERNAL-01", "brainalign broke", found=found, fix=fix), file=sys.stderr)
         return EXIT_INTERNAL
+
+
+def _refused(error: OSError) -> Problem:
+    fix = "choose a place that may be written with --out, or free some space; then start the same command again"
+    name = Path(str(error.filename)).name if error.filename else ""
+    return Problem("E-ENV-05", "the system refused a file", file=name, found=str(error.strerror or error), fix=fix)
 
 
 def entry() -> None:
@@ -76,8 +86,11 @@ def check(arguments: Arguments) -> int:
     from pipeline.checks import check as problems_of
     from pipeline.checks import grouped
 
-    study, order = _study(arguments)
-    problems = problems_of(study, order.paths.root)
+    try:
+        study, order = _study(arguments)
+        problems = problems_of(study, order.paths.root)
+    except StudyError as error:
+        problems = list(error.problems)
     if arguments.json:
         print(json.dumps([p._asdict() | {"level": p.level} for p in problems], indent=1))
     else:
@@ -88,10 +101,11 @@ def check(arguments: Arguments) -> int:
 
 def plan(arguments: Arguments) -> int:
     """What `run` would do, one line per rule."""
+    from pipeline.jobs import stale
     from pipeline.running import jobs
 
-    _, order = _study(arguments)
-    rows = jobs(order)
+    study, order = _study(arguments)
+    rows = jobs(order._replace(stale=stale(study, order.paths)))
     if not rows:
         print("nothing to do")
         return EXIT_OK
@@ -104,9 +118,11 @@ def plan(arguments: Arguments) -> int:
 
 def run(arguments: Arguments) -> int:
     """Check, then the workflow; subjects that fail are left out and told at the end."""
+    from pipeline.checks import kept_apart
     from pipeline.running import locked
 
     study, order = _study(arguments)
+    _stopped(study, kept_apart(study, order.paths.root))
     with locked(order.paths):
         return _run(study, order)
 
@@ -114,15 +130,16 @@ def run(arguments: Arguments) -> int:
 def _run(study: "Study", order: "Order") -> int:
     from pipeline.checks import check as problems_of
     from pipeline.checks import grouped
+    from pipeline.jobs import stale
     from pipeline.running import run as follow
 
     problems = problems_of(study, order.paths.root)
     errors = [p for p in problems if p.level == "error"]
+    out = _stopped(study, errors)
     if told := grouped(problems):
         print("\n".join(told), file=sys.stderr)
-    out = _stopped(study, errors)
     while True:
-        order = order._replace(left_out=tuple(sorted(out)))
+        order = order._replace(left_out=tuple(sorted(out)), stale=stale(study, order.paths, tuple(out)))
         if not study.plan(order.paths.root, order.left_out).runs:
             raise StudyError(*errors)
         failures = follow(order, lambda line: print(line, flush=True))
@@ -224,6 +241,7 @@ def _job(arguments: Arguments) -> "Job":
         a.recording,
         a.model,
         runs,
+        a.table,
         tuple(a.left_out),
         tuple(a.subjects),
     )
@@ -304,7 +322,7 @@ def _of_stage(one: argparse.ArgumentParser) -> None:
     one.add_argument("--out", required=True, help="the study's own folder")
     one.add_argument("--settings", required=True, help="the stage's settings as JSON")
     one.add_argument("--threads", type=int, default=1)
-    for name in ("subject", "recording", "model", "run"):
+    for name in ("subject", "recording", "model", "run", "table"):
         one.add_argument(f"--{name}", default="")
     for name in ("runs", "left-out", "subjects"):
         one.add_argument(f"--{name}", nargs="*", default=[])

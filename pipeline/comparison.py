@@ -225,13 +225,14 @@ def _layer_rows(model, weights, found, ceiling, first, roi, clock, settings, see
     kind, value, valid = _ceiling_of(ceiling, member)
     rows = []
     for i, s in enumerate(found):
-        top = float(value[valid].mean()) if valid.any() else np.nan
+        has = valid & np.isfinite(s.r)
+        top = float(value[has].mean()) if has.any() else np.nan
         rows.append(
             {
                 "model": model, "weights": weights, "seed": s.seed, "layer": s.layer, "roi": roi, "n_targets": int(member.sum()),
                 "r": _mean(s.r, 0), "r_low": interval.low[i], "r_high": interval.high[i], "r2": _mean(s.r2, 0),
-                "ceiling": top, "ceiling_kind": kind if valid.any() else "", "fraction": _mean(s.r[valid], 0) / top if valid.any() else np.nan,
-                "n_missing": int(np.isnan(s.r).sum()), "n_flat": int(s.flat.sum()), "chosen": s.chosen, "n_ceiling": int(valid.sum()), "interval_unit": f"blocks of {clock.block} samples",
+                "ceiling": top, "ceiling_kind": kind if has.any() else "", "fraction": _mean(s.r[has], 0) / top if has.any() else np.nan,
+                "n_missing": int(np.isnan(s.r).sum()), "n_flat": int(s.flat.sum()), "chosen": s.chosen, "n_ceiling": int(has.sum()), "interval_unit": f"blocks of {clock.block} samples",
             }
         )  # fmt: skip
     return rows
@@ -272,7 +273,8 @@ def _nested(found: list[Scored]) -> Scored:
 def _units(series: np.ndarray, clock: Clock) -> tuple[np.ndarray, str]:
     runs = list(dict.fromkeys(clock.run))
     if len(runs) >= FEWEST_RUNS:
-        return np.array([series[clock.run == run].mean() for run in runs]), "runs"
+        # the sum: samples are weighted so that each fold counts the same, however long its run
+        return np.array([series[clock.run == run].sum() for run in runs]), "runs"
     sums = []
     for run in runs:
         part = series[clock.run == run]
@@ -308,10 +310,11 @@ def group(
     import pandas as pd
 
     keys = ["recording", "model", "weights", "seed", "layer", "roi"]
+    means = ["n_targets", "r2", "ceiling", "fraction", "n_missing", "n_flat", "n_ceiling"]
     rows = [
         dict(zip(keys, key, strict=True))
         | _over_people(part["r"].to_numpy(float), settings, seed)
-        | {"r2": part["r2"].mean(), "ceiling": part["ceiling"].mean(), "fraction": part["fraction"].mean()}
+        | {name: part[name].mean() for name in means}
         for key, part in layers.groupby(keys, sort=False, dropna=False)
     ]
     contrasts = [
@@ -336,7 +339,7 @@ def group(
         "smallest_p",
         "significant",
     ]
-    table = pd.DataFrame(rows, columns=[*keys, "n_subjects", "r", "r_low", "r_high", "r2", "ceiling", "fraction"])
+    table = pd.DataFrame(rows, columns=[*keys, "n_subjects", "r", "r_low", "r_high", *means])
     return table, _with_q(pd.DataFrame(contrasts, columns=columns), settings.fdr)
 
 

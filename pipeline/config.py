@@ -1,6 +1,5 @@
 """One study, whole: read, checked, and cut into the settings of each stage."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -15,12 +14,11 @@ from pipeline.models import MODELS, Model
 from pipeline.normalisation import Ceiling
 from pipeline.problems import StudyError
 from pipeline.recordings import RECORDINGS, Recording
-from pipeline.runs import Run
+from pipeline.runs import Run, digest
 from pipeline.settings import (
     Label,
     Settings,
     Source,
-    as_json,
     build,
     dotted,
     expand,
@@ -60,7 +58,9 @@ class Study(Settings):
     version: ClassVar[int] = 1
     study: Label = Field(description="label of the study; names its output folder")
     on_error: Literal["continue", "stop"] = Field("continue", description="whether other subjects go on when one fails")
-    allow_download: bool = Field(False, description="permit fetching models from the hub; nothing is fetched otherwise")
+    allow_download: bool = Field(
+        False, description="permit fetching models from the hub; refused for now: fetch them yourself"
+    )
     dataset: one_of(DATASETS) = Field(description="where words and recordings come from")  # type: ignore[valid-type]
     subjects: Annotated[tuple[Subject, ...], BeforeValidator(_subjects)] = Field(
         (), description="labels of the people to analyse, or `all`"
@@ -73,10 +73,14 @@ class Study(Settings):
     ceiling: Ceiling = Field(default_factory=Ceiling, description="how well any model could do")
     comparison: Comparison = Field(default_factory=Comparison, description="what is held against what")
     report: Report = Field(default_factory=Report, description="what the pages show")
-    seed: NonNegativeInt = Field(0, description="root of every random stream")
+    seed: NonNegativeInt = Field(0, description="of the draws of ceilings, intervals, tests and shuffled splits")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
+        if self.allow_download:
+            raise ValueError(
+                "allow_download: nothing is fetched yet; fetch the model yourself (hf download NAME) and leave this out"
+            )
         for pair in self.comparison.contrasts or ():
             if unknown := [m for m in pair if m not in self.models]:
                 raise ValueError(
@@ -103,11 +107,12 @@ class Study(Settings):
     @classmethod
     def from_told(cls, told: dict[str, Any]) -> "Study":
         """The study that `told` wrote down."""
-        return cls.model_validate(_without_versions(told))
+        return cls.model_validate(without_versions(told))
 
     def for_stage(self, stage: str, *, recording: str = "", model: str = "") -> dict[str, Any]:
         """The settings that change the results of a stage, and no others."""
-        found: dict[str, Any] = {"seed": self.seed} if stage in ("encode", "ceiling", "compare", "group") else {}
+        drawn = stage in ("ceiling", "compare", "group") or (stage == "encode" and self.leaky())
+        found: dict[str, Any] = {"seed": self.seed if drawn else 0}
         if stage in ("simulate", "words", "clean", "encode", "ceiling", "report"):
             found["dataset"] = self.dataset.dump()
         if stage == "clean":
@@ -115,7 +120,7 @@ class Study(Settings):
         if stage == "encode":
             found |= {"recording": self.recordings[recording].for_design(), "encoding": self.encoding.dump()}
         if stage == "activate":
-            found |= {"model": self.models[model].dump(), "allow_download": self.allow_download}
+            found["model"] = self.models[model].dump()
         if stage == "ceiling":
             found |= {
                 "ceiling": self.ceiling.dump(),
@@ -123,7 +128,7 @@ class Study(Settings):
                 "split": self.encoding.split,
             }
         if stage in ("compare", "group"):
-            found |= {"comparison": self.comparison.dump(), "weights": self.weights()}
+            found |= {"comparison": self.comparison.dump(), "weights": list(self.weights().items())}
         if stage in ("report", "group", "finish"):
             found["study"] = self.told()
         return found
@@ -162,9 +167,10 @@ class Study(Settings):
         return self.encoding.leaky
 
 
-def _without_versions(told: Any) -> Any:
+def without_versions(told: Any) -> Any:
+    """Settings as a study file has them: without the versions of their components."""
     if isinstance(told, dict):
-        return {key: _without_versions(value) for key, value in told.items() if key != "version"}
+        return {key: without_versions(value) for key, value in told.items() if key != "version"}
     return told
 
 
@@ -251,8 +257,7 @@ class Plan(NamedTuple):
 
     def digest(self, subject: str, recording: str) -> str:
         """Changes when any row of `runs.tsv` that concerns this recording does."""
-        rows = as_json([run._asdict() for run in self.runs[subject, recording]])
-        return hashlib.sha256(rows.encode()).hexdigest()[:16]
+        return digest(*self.runs[subject, recording])
 
 
 def component(section: str, settings: dict[str, Any]) -> Any:

@@ -100,6 +100,7 @@ def gather(recordings: Mapping[str, "xr.Dataset"], split: Mapping[str, str], tri
             )
         )
     tr_s = spacings.pop()
+    _same_targets(recordings)
     for run, ds in recordings.items():
         start, end = (round(t / tr_s) for t in trim_s)
         kept[run] = np.arange(start, ds.sizes["sample"] - end)
@@ -108,6 +109,19 @@ def gather(recordings: Mapping[str, "xr.Dataset"], split: Mapping[str, str], tri
         times.append(ds["time"].values[kept[run]])
     run = np.array(runs)
     return Samples(np.concatenate(Y), run, np.array([split[r] for r in runs]), np.concatenate(times), tr_s, kept)
+
+
+def _same_targets(recordings: Mapping[str, "xr.Dataset"]) -> None:
+    first, *others = recordings
+    names = recordings[first]["target"].values.tolist()
+    for run in others:
+        if recordings[run]["target"].values.tolist() != names:
+            raise StudyError(
+                Problem(
+                    "E-ARRAY-08", "runs differ in their targets or in the order of them", found=f"runs {first} and {run}",
+                    fix="give every run the same columns (or mask) in the same order", subject=recordings[run].attrs.get("subject", ""),
+                )
+            )  # fmt: skip
 
 
 def folds_of(samples: Samples, settings: Encoding, seed: int = 0) -> tuple[Folds, list[Folds]]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import arrays
-from pipeline.config import Study, component
+from pipeline.config import Plan, Study, component
 from pipeline.layout import Layout
 from pipeline.problems import Problem, StudyError
 from pipeline.runs import Run
+from pipeline.settings import as_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ class Job(NamedTuple):
     recording: str = ""
     model: str = ""
     runs: tuple[str, ...] = ()
+    table: str = ""
     left_out: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
 
@@ -40,6 +42,11 @@ class Job(NamedTuple):
         whose = (self.subject, self.recording)
         return [run for run in self.dataset.runs(self.out.root) if (run.subject, run.recording) == whose]
 
+    def targets_file(self) -> list[str]:
+        """The name of the table of targets, where there is one."""
+        path = self.dataset.targets_file(self.out.root)
+        return [path.relative_to(self.folder).as_posix()] if path else []
+
     def record(self, stage: str, *paths: Path, **named: Path | str) -> dict[str, Any]:
         """What `arrays.save` wants to know: outputs by their place in the study, inputs by their place in the data set."""
         inputs: dict[str, Path | str] = {self.out.name(path): path for path in paths}
@@ -47,7 +54,7 @@ class Job(NamedTuple):
 
     def external(self, *names: str) -> dict[str, Path]:
         """Files of the data set, by their place in it."""
-        return {f"dataset:{name}": self.folder / name for name in names if name}
+        return {f"dataset:{name}": self.folder / name for name in names if (self.folder / name).is_file()}
 
 
 def load_words(path: Path) -> "pd.DataFrame":
@@ -106,6 +113,39 @@ TOP_FILES = (
     "group_layers.tsv", "group_comparison.tsv", "group.html", "index.html", "methods.md",
     "dataset_description.json", "manifest.json",
 )  # fmt: skip
+
+
+def stale(study: Study, out: Layout, left_out: tuple[str, ...] = ()) -> tuple[Path, ...]:
+    """Outputs that were made under other settings than the study's now, by their own records.
+
+    Snakemake remembers settings in the folder it was started in; started
+    elsewhere it would take old files for current ones.
+    """
+    plan = study.plan(out.root, left_out)
+    wanted = [(out.words(run), study.for_stage("words")) for run in plan.stimuli()]
+    for model in study.models:
+        settings = study.for_stage("activate", model=model)
+        wanted += [(out.activations(model, run), settings) for run in plan.stimuli()]
+    for subject, recording in plan.runs:
+        wanted += _wanted_of(study, plan, out, subject, recording)
+    return tuple(path for path, settings in wanted if path.exists() and _other_settings(path, settings))
+
+
+def _wanted_of(
+    study: Study, plan: Plan, out: Layout, subject: str, recording: str
+) -> list[tuple[Path, dict[str, Any]]]:
+    whose = subject, recording
+    of_stage = {
+        stage: study.for_stage(stage, recording=recording) for stage in ("clean", "encode", "ceiling", "compare")
+    }
+    found = [(out.recording(*whose, run), of_stage["clean"]) for run in plan.labels(*whose)]
+    found += [(out.scores(*whose, model), of_stage["encode"]) for model in study.models]
+    return [*found, (out.ceiling(*whose), of_stage["ceiling"]), (out.layers(*whose), of_stage["compare"])]
+
+
+def _other_settings(path: Path, settings: dict[str, Any]) -> bool:
+    made_by = arrays.read_record(path).get("made_by", {})
+    return as_json(made_by.get("settings", {})) != as_json(settings)
 
 
 def states(study: Study, out: Layout) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """How well any model could do on one person's recordings: ceilings, target by target."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -34,43 +33,33 @@ def estimate(
 ) -> "xr.Dataset":
     """Every estimator in `kinds`, per target, with interval and validity; the reason where it cannot be had.
 
-    Only runs that are tested count, because the ceiling is one of the test
-    score; of those, the ones that were presented equally often.
+    Scores are means over the tested runs, so a ceiling of them needs all of
+    these presented equally often: that of the repeated runs alone would be
+    too high for runs that were heard once.
     """
     import xarray as xr
 
     first = next(iter(recordings.values()))
-    targets = first["target"].values.astype(str)
-    repeated, run, used = _repeats(recordings, tested, trim_s)
-    ds = xr.Dataset(coords={"target": targets})
+    ds = xr.Dataset(coords={"target": first["target"].values.astype(str)})
+    counts = {run: recordings[run].sizes.get("repeat", 1) for run in tested}
     for kind in kinds:
-        estimator = CEILINGS[kind] if kind == "none" or repeated.shape[0] > 1 else CEILINGS["none"]
-        found = estimator(repeated, run=run, seed=seed) if estimator is CEILINGS["repeats"] else estimator(repeated)
-        reason = "" if estimator is CEILINGS[kind] and kind != "none" else _reason(kind, tested)
-        long_name = f"{kind}: ceiling of the correlation with the mean of {repeated.shape[0]} presentations"
-        facts = {
-            "units": found.unit,
-            "long_name": long_name,
-            "reason": reason,
-            "runs": " ".join(used),
-            "presentations": repeated.shape[0],
-        }
+        reason = _reason(kind, counts)
+        repeated, run = _stacked(recordings, tested, trim_s) if not reason else (first["responses"].values[None], None)
+        found = CEILINGS["none"](repeated) if reason else CEILINGS[kind](repeated, run=run, seed=seed)
+        long_name = f"{kind}: ceiling of the correlation with the mean of {len(repeated)} presentations"
+        facts = {"units": found.unit, "long_name": long_name, "reason": reason, "runs": " ".join(tested)}
         for name, value in (("", found.value), ("_low", found.low), ("_high", found.high), ("_valid", found.valid)):
             dtype = np.uint8 if name == "_valid" else np.float32
             ds[f"{kind}{name}"] = ("target", np.asarray(value).astype(dtype), facts)
     return ds
 
 
-def _repeats(
+def _stacked(
     recordings: Mapping[str, "xr.Dataset"], tested: tuple[str, ...], trim_s: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(repeat, sample, target) of the tested runs with the commonest number of presentations above one."""
-    counts = Counter(n for run in tested if (n := recordings[run].sizes.get("repeat", 1)) > 1)
-    wanted = counts.most_common(1)[0][0] if counts else 1
-    used = [run for run in tested if recordings[run].sizes.get("repeat", 1) == wanted]
-    blocks = [_presentations(recordings[run], trim_s) for run in used]
-    run = np.repeat(used, [b.shape[1] for b in blocks])
-    return np.concatenate(blocks, axis=1), run, used
+) -> tuple[np.ndarray, np.ndarray]:
+    """(repeat, sample, target) of the tested runs end to end, and the run of each sample."""
+    blocks = [_presentations(recordings[run], trim_s) for run in tested]
+    return np.concatenate(blocks, axis=1), np.repeat(tested, [b.shape[1] for b in blocks])
 
 
 def _presentations(ds: "xr.Dataset", trim_s: tuple[float, float]) -> np.ndarray:
@@ -79,7 +68,14 @@ def _presentations(ds: "xr.Dataset", trim_s: tuple[float, float]) -> np.ndarray:
     return values[:, start : values.shape[1] - end].astype(np.float64)
 
 
-def _reason(kind: str, tested: tuple[str, ...]) -> str:
+def _reason(kind: str, presentations: Mapping[str, int]) -> str:
+    """Why a ceiling cannot be had; empty where it can."""
     if kind == "none":
         return "no ceiling was asked for (ceiling.kinds: none)"
-    return f"no tested run was presented more than once ({', '.join(tested[:3])}{', …' * (len(tested) > 3)})"
+    if max(presentations.values()) < 2:
+        runs = list(presentations)
+        return f"no tested run was presented more than once ({', '.join(runs[:3])}{', …' * (len(runs) > 3)})"
+    if len(set(presentations.values())) > 1:
+        often = sorted(set(presentations.values()))
+        return f"the tested runs were not presented equally often ({', '.join(map(str, often))} times)"
+    return ""

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from pipeline import __version__, arrays
-from pipeline.config import Study
+from pipeline.config import Study, without_versions
 from pipeline.datasets.words import against_run, read_words
 from pipeline.jobs import Job, load_tables, load_words, warnings_of
 from pipeline.problems import Problem, StudyError
@@ -67,6 +67,8 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> tuple[RecordingPart, 
     problems = [p for ds in recordings.values() for p in warnings_of(ds)]
     problems += [p for r in runs for p in _words_warnings(job, r, recordings[r.run])]
     paths = [*inputs, top, *(job.out.words(r.run) for r in runs)]
+    paths += [job.out.recording(job.subject, job.recording, r.run) for r in runs]
+    paths += [job.out.scores(job.subject, job.recording, model) for model in study.models]
     return part, problems + _timing(aligned, job) + _edges(edges, job), paths
 
 
@@ -77,7 +79,8 @@ def _used(run: Run, ds: "xr.Dataset", words: pd.DataFrame) -> UsedRun:
 
 
 def _edge(ds: "xr.Dataset") -> float:
-    return float(ds["edge_share"].mean())
+    """Share of fits at the edge of the grid; a constant prediction is the same at every alpha and does not count."""
+    return float(np.nan_to_num(ds["edge_share"].where(ds["flat"] == 0).mean()))
 
 
 def _reason(ceiling: "xr.Dataset", kinds: list[str]) -> str:
@@ -90,8 +93,9 @@ def _notes(study: Study, recording: str) -> list[str]:
     future = [d for d in settings.delays if d < 0]
     notes = [f"Delays {future} read the FUTURE of the words: a control, no result."] if future else []
     if settings.how == "lanczos":
+        reach = f"{3 / settings.cutoff_hz:g} s" if settings.cutoff_hz else "three samples"
         notes.append(
-            "The Lanczos filter looks three samples to both sides, so a feature may hold up to three samples of future words."
+            f"The Lanczos filter looks {reach} to both sides, so a feature may hold that much of the words to come."
         )
     return notes
 
@@ -168,10 +172,12 @@ def _edges(edges: Mapping[str, float], job: Job) -> list[Problem]:
     ]  # fmt: skip
 
 
-def of_group(job: Job, study: Study, layers: pd.DataFrame, table: pd.DataFrame, contrasts: pd.DataFrame) -> GroupPage:
+def of_group(
+    job: Job, study: Study, layers: pd.DataFrame, table: pd.DataFrame, contrasts: pd.DataFrame, inputs: list[Path]
+) -> GroupPage:
     """The page of the whole study."""
     plan = study.plan(job.out.root, job.left_out)
-    asked = study.plan(job.out.root).subjects
+    asked = study.subjects or study.plan(job.out.root).subjects
     parts = []
     for label in dict.fromkeys(recording for _, recording in plan.runs):
         own = layers[layers["recording"] == label]
@@ -184,7 +190,7 @@ def of_group(job: Job, study: Study, layers: pd.DataFrame, table: pd.DataFrame, 
     excluded = {s: "a problem stopped this subject; see the messages of the run" for s in job.left_out}
     return GroupPage(
         study=study.study, asked=[*asked], used=plan.subjects, excluded=excluded, recordings=parts,
-        links={s: job.out.subject_page(s).name for s in plan.subjects}, provenance=provenance(study, [], job),
+        links={s: job.out.subject_page(s).name for s in plan.subjects}, provenance=provenance(study, inputs, job),
         settings_yaml=settings_yaml(study), leaky=study.leaky(), tool_version=__version__,
     )  # fmt: skip
 
@@ -220,13 +226,13 @@ def provenance(study: Study, inputs: list[Path], job: Job) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": record["packages"],
         "inputs": {job.out.name(path): arrays.checksum(path) for path in inputs},
-        "command": f"brainalign run {study.study}.yaml",
+        "command": "brainalign run study.yaml  # the settings of this page, saved as study.yaml",
     }
 
 
 def settings_yaml(study: Study) -> str:
     """The whole study as YAML; absolute paths lose their folders, which are nobody's business."""
-    return yaml.safe_dump(_private(study.told()), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_private(without_versions(study.told())), sort_keys=False, allow_unicode=True)
 
 
 def _private(told: Any) -> Any:

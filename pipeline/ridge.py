@@ -204,7 +204,8 @@ def _one_layer(X: np.ndarray, task: _Task) -> Scores:
                 parts[name][k] = values
         if agreement is not None:
             agreement[:, test] = scored["agreement"]
-    edge = np.isin(parts["alpha"], task.alphas[[0, -1]]).astype(float)
+    ends = task.alphas[[0, -1]] if len(task.alphas) > 1 else []  # a grid of one has no edge
+    edge = np.isin(parts["alpha"], ends).astype(float)
     return Scores(
         parts["r"],
         parts["r2"],

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ class Order(NamedTuple):
     profile: str = "default"
     changes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    stale: tuple[Path, ...] = ()  # made under other settings; Snakemake may not know
     keep_going: bool = True
     allow_download: bool = False
 
@@ -62,6 +64,7 @@ def command(order: Order, *options: str) -> list[str]:
         sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(order.study_file),
         "--cores", str(order.cores), "--workflow-profile", str(profile), "--nolock", "--nocolor",
         *(["--keep-going"] if order.keep_going else []), *options,
+        *(["--forcerun", *map(str, order.stale)] if order.stale else []),
         "--config", *(f"{key}={json.dumps(value)}" for key, value in told.items()),
     ]  # fmt: skip
 
@@ -195,16 +198,17 @@ def locked(paths: Layout) -> Iterator[None]:
     """Only one run at a time writes a study; the lock of a run that died is taken over."""
     lock = paths.root / ".lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        try:
-            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            break
-        except FileExistsError:
-            _refuse_if_alive(lock)
-            lock.unlink(missing_ok=True)
     told = {"pid": os.getpid(), "host": socket.gethostname(), "start": time.strftime("%Y-%m-%d %H:%M:%S")}
-    with os.fdopen(handle, "w") as file:
+    with tempfile.NamedTemporaryFile("w", dir=lock.parent, prefix=".partial-lock-") as file:
         json.dump(told, file)
+        file.flush()
+        while True:
+            try:
+                os.link(file.name, lock)  # whole or not at all
+                break
+            except FileExistsError:
+                _refuse_if_alive(lock)
+                lock.unlink(missing_ok=True)
     try:
         yield
     finally:

@@ -1,5 +1,7 @@
 """One run of one person: what a data set hands to those who read its files."""
 
+import hashlib
+import json
 from typing import NamedTuple
 
 
@@ -19,3 +21,8 @@ class Run(NamedTuple):
     tr_s: float | None = None
     start_s: float = 0.0
     mask: str = ""
+
+
+def digest(*runs: Run) -> str:
+    """sha256 of what the table of runs says: changes when any cell of a row does."""
+    return hashlib.sha256(json.dumps([run._asdict() for run in runs], sort_keys=True).encode()).hexdigest()

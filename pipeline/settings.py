@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, StringConstraints, Ta
 
 from pipeline.problems import Problem, StudyError, shown
 
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+$", max_length=100)]
+Label = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]+$", max_length=50)
+]  # several of them make one file name
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _INTEGER = re.compile(r"^[-+]?[0-9]+$")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import arrays
 from pipeline.config import Study, component
 from pipeline.jobs import Job, expected, load_tables, load_words
-from pipeline.runs import Run
+from pipeline.runs import Run, digest
 from pipeline.settings import as_json
 
 if TYPE_CHECKING:
@@ -31,10 +31,8 @@ def words(job: Job) -> None:
     from pipeline.datasets.words import read_words
 
     (label,) = job.runs
-    run = next(r for r in job.dataset.runs(job.out.root) if r.run == label)
-    frame, _ = read_words(job.folder / run.words, name=run.words)
-    record = job.record("words", **job.external(run.words))
-    arrays.save_table(frame, job.out.words(label), **record)
+    frame, _ = read_words(job.folder / job.table, name=job.table)
+    arrays.save_table(frame, job.out.words(label), **job.record("words", **job.external(job.table)))
 
 
 def clean(job: Job) -> None:
@@ -44,7 +42,8 @@ def clean(job: Job) -> None:
     names = () if table is None else tuple(dict.fromkeys(table["target"]))
     for run in job.own_runs():
         ds = _labelled(recording.clean(run, job.folder, names), run)
-        record = job.record("clean", **job.external(*run.responses, run.mask))
+        files = job.external(*recording.files(run), *job.targets_file())
+        record = job.record("clean", **files, **{"runs.tsv row": digest(run)})
         arrays.save(ds, job.out.recording(job.subject, job.recording, run.run), **record)
 
 
@@ -71,8 +70,9 @@ def activate(job: Job) -> None:
     """One model's activations for the words of every run, all layers and seeds."""
     model = component("model", job.settings["model"])
     tables = {run: load_words(job.out.words(run)) for run in job.runs}
+    files = {f"model:{path.name}": path for path in model.files(job.out.root)}
     for found in model.activations(tables, study_dir=job.out.root):
-        record = job.record("activate", job.out.words(found.run))
+        record = job.record("activate", job.out.words(found.run), **files)
         ds = _featured(found, tables[found.run], model)
         arrays.save(ds, job.out.activations(job.model, found.run), **record)
 
@@ -110,7 +110,9 @@ def encode(job: Job) -> None:
     )
     leaky = int(component("encoding", job.settings["encoding"]).leaky)
     ds = ds.assign_attrs(subject=job.subject, recording=job.recording, model=job.model, leaky=leaky)
-    arrays.save(ds, job.out.scores(job.subject, job.recording, job.model), **job.record("encode", *paths))
+    rows = {f"runs.tsv row {run.run}": digest(run) for run in runs}
+    record = job.record("encode", *paths, **job.external(*job.targets_file()), **rows)
+    arrays.save(ds, job.out.scores(job.subject, job.recording, job.model), **record)
 
 
 def _of_runs(job: Job, runs: list[Run]) -> tuple[dict[str, "xr.Dataset"], dict[str, "xr.Dataset"]]:
@@ -139,7 +141,7 @@ def compare(job: Job) -> None:
     """The layer table and the contrasts of one subject's recording."""
     from pipeline.comparison import compare as tabulate
 
-    weights = job.settings["weights"]
+    weights = dict(job.settings["weights"])
     paths = {model: job.out.scores(job.subject, job.recording, model) for model in weights}
     scores = {model: arrays.load(path, "layer", "fold", "target") for model, path in paths.items()}
     top = job.out.ceiling(job.subject, job.recording)
@@ -196,7 +198,7 @@ def group(job: Job) -> None:
     record = job.record("group", *inputs)
     arrays.save_table(tables[0], job.out.top("group_layers.tsv"), **record)
     arrays.save_table(tables[1], job.out.top("group_comparison.tsv"), **record)
-    page = pages.of_group(job, study, layers, *tables)
+    page = pages.of_group(job, study, layers, *tables, inputs)
     arrays.save_text(group_page(page), job.out.top("group.html"), **record)
     arrays.save_text(index_page(pages.index(page, layers)), job.out.top("index.html"), **record)
     arrays.save_text(methods_text(study.told()), job.out.top("methods.md"), **record)

@@ -27,14 +27,15 @@ def _person(which: tuple[str, str], layers: "pd.DataFrame", truth: "pd.DataFrame
     subject, recording = which
     nested = layers[(layers["layer"] == NESTED) & layers["seed"].isin(["", "mean"])]
     models = list(dict.fromkeys(nested["model"]))
-    lines = [f"\nsub-{subject} {recording}: r at the nested layer (planted ceiling -> found)"]
-    lines.append(f"  {'driven by':<10}{'ceiling':>16}" + "".join(f"{m:>12}" for m in models))
+    lines = [f"\nsub-{subject} {recording}: r at the nested layer (ceiling: planted -> found, in voxels that have one)"]
+    lines.append(f"  {'driven by':<10}{'ceiling':>22}" + "".join(f"{m:>12}" for m in models))
     own = truth[truth["subject"] == subject]
     for roi in dict.fromkeys(own["roi"]):
         rows = nested[nested["roi"] == roi].set_index("model")
-        planted, found = own.loc[own["roi"] == roi, "ceiling_r"].mean(), rows["ceiling"].iloc[0]
-        ceiling = f"{planted:.2f} -> {'none' if np.isnan(found) else format(found, '.2f')}"
-        lines.append(f"  {roi:<10}{ceiling:>16}" + "".join(f"{rows.loc[m, 'r']:>12.3f}" for m in models))
+        planted, row = own.loc[own["roi"] == roi, "ceiling_r"].mean(), rows.iloc[0]
+        found = "none" if np.isnan(row["ceiling"]) else format(row["ceiling"], ".2f")
+        ceiling = f"{planted:.2f} -> {found} ({row['n_ceiling']:.0f}/{row['n_targets']:.0f})"
+        lines.append(f"  {roi:<10}{ceiling:>22}" + "".join(f"{rows.loc[m, 'r']:>12.3f}" for m in models))
     return lines
 
 

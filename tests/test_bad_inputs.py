@@ -85,6 +85,28 @@ def targets(text: str) -> Callable[[Laboratory], None]:
     return lambda laboratory: (laboratory.data / "targets.tsv").write_text(text)
 
 
+def other_onsets(laboratory: Laboratory) -> None:
+    late = [[f"{float(t) + 0.5:.3f}", d, w] for t, d, w in rows(laboratory)]
+    laboratory.words("late", late)
+    table("02\ta\tbold\tsub-02/a.npy\twords/a.tsv", "02\ta\tbold\tsub-02/a.npy\twords/late.tsv")(laboratory)
+
+
+def start_in_ms(laboratory: Laboratory) -> None:
+    lines = laboratory.runs_text().splitlines()
+    laboratory.runs("\n".join([lines[0] + "\tstart_s", *(line + "\t10000" for line in lines[1:])]))
+
+
+def quoted_csv(laboratory: Laboratory) -> None:
+    text = "onset,duration,word\n" + "\n".join(",".join(row) for row in rows(laboratory))
+    (laboratory.data / "words" / "a.csv").write_text(text.replace(",word1\n", ',"wo\nrd"\n', 1))
+    table("words/a.tsv", "words/a.csv", 9)(laboratory)
+
+
+def headerless(laboratory: Laboratory) -> None:
+    np.savetxt(laboratory.data / "sub-01" / "a.tsv", np.load(laboratory.data / "sub-01" / "a.npy"), delimiter="\t")
+    table("sub-01/a.npy", "sub-01/a.tsv")(laboratory)
+
+
 # row of the specification, how it is spoilt, the code, and what the message must hold
 REFUSED = {
     "17 no onset": (spoil_words(lambda t: None, "start\tduration\tword"), "E-WORDS-01", ["words/a.tsv", "onset", "'start'"]),
@@ -105,6 +127,13 @@ REFUSED = {
         table("02\ta\tbold\tsub-02/a.npy\twords/a.tsv", "02\ta\tbold\tsub-02/a.npy\twords/b.tsv"),
         "E-WORDS-08", ["run a", "words/a.tsv (subject 01)", "words/b.tsv (subject 02)", "run labels"],
     ),
+    "35 other onsets for one": (other_onsets, "E-WORDS-08", ["run a", "words/a.tsv (subject 01)", "words/late.tsv (subject 02)"]),
+    "19 start_s in milliseconds": (start_in_ms, "E-WORDS-03", ["words/a.tsv", "start_s", "words, the first at"]),
+    "27 a line break in a word": (quoted_csv, "E-WORDS-09", ["words/a.csv", "row 3", "one word"]),
+    "no target column": (targets("name\troi\nt0\tx\n"), "E-DATA-01", ["targets.tsv", "'target'"]),
+    "an unknown region": (study(comparison="{rois: [nowhere]}"), "E-CONFIG-21", ["nowhere", "driven", "noise"]),
+    "delays beyond a run": (study(recordings="{bold: {kind: arrays, delays: [130]}}"), "E-SPLIT-03", ["130", "120 samples"]),
+    "numbers for names": (headerless, "E-ARRAY-02", ["a.tsv", "first line"]),
     "36 a stimulus trains and tests": (table("sub-01/c.npy\twords/c.tsv", "sub-01/c.npy\twords/a.tsv"), "E-SPLIT-01", ["a and c", "repeat"]),
     "44 one run": (study(encoding="{split: leave_one_run_out}") , "E-SPLIT-02", ["subject 01", "1 run", "contiguous"]),
     "44 nothing tests": (table("\ttest\t", "\ttrain\t", 9), "E-SPLIT-02", ["given", "['train']"]),

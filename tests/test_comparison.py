@@ -155,11 +155,41 @@ def recording(presentations: int, n: int = 200, share: float = 0.4, seed: int = 
     return ds if presentations == 1 else ds.assign(presentations=(("repeat", "sample", "target"), Y))
 
 
-def test_a_ceiling_needs_a_tested_run_that_was_repeated():
-    runs = {"a": recording(1), "b": recording(3, seed=1)}
+def test_a_ceiling_needs_every_tested_run_to_be_repeated_equally_often():
+    runs = {"a": recording(1), "b": recording(3, seed=1), "c": recording(3, seed=2)}
     none = estimate(runs, ("a",), ("repeats",), (0.0, 0.0), 0)
     assert np.isnan(none["repeats"]).all() and not none["repeats_valid"].any()
     assert none["repeats"].attrs["reason"] == "no tested run was presented more than once (a)"
-    some = estimate(runs, ("a", "b"), ("repeats",), (0.0, 0.0), 0)
-    assert some["repeats_valid"].all() and some["repeats"].attrs["runs"] == "b"
-    assert float(some["repeats"].mean()) == pytest.approx(np.sqrt(3 * 0.4 / (1 + 2 * 0.4)), abs=0.05)
+    # a perfect model scores lower on the run that was heard once than the ceiling of the others says
+    mixed = estimate(runs, ("a", "b"), ("repeats",), (0.0, 0.0), 0)
+    assert mixed["repeats"].attrs["reason"] == "the tested runs were not presented equally often (1, 3 times)"
+    both = estimate(runs, ("b", "c"), ("repeats",), (0.0, 0.0), 0)
+    assert both["repeats_valid"].all() and both["repeats"].attrs["reason"] == ""
+    assert float(both["repeats"].mean()) == pytest.approx(np.sqrt(3 * 0.4 / (1 + 2 * 0.4)), abs=0.05)
+
+
+def test_runs_of_unequal_length_count_the_same_in_a_test_over_runs():
+    lengths = [400, *[50] * 6]
+    r = [0.3, *[-0.05] * 6]  # their mean is 0
+    run = np.repeat([f"run{i}" for i in range(7)], lengths)
+    fold = np.repeat(np.arange(7), lengths)
+    noise = np.random.default_rng(0).normal(size=len(run))
+    noise -= np.array([noise[fold == k].mean() for k in range(7)])[fold]
+
+    def of(values):
+        series = np.asarray(values)[fold] + noise * 0.01
+        ds = scores([0.0]).isel(sample=0, drop=True).drop_vars(["run", "fold_of"], errors="ignore")
+        full = {
+            n: (("layer", "fold", "target"), np.broadcast_to(np.asarray(values)[None, :, None], (1, 7, TARGETS)).copy())
+            for n in ("r", "r2", "inner")
+        }
+        full["flat"] = (("layer", "fold", "target"), np.zeros((1, 7, TARGETS)))
+        full["agreement"] = (("layer", "roi", "sample"), np.broadcast_to(series, (1, 2, len(run))).copy())
+        made = xr.Dataset(full).assign(member=(("roi", "target"), np.ones((2, TARGETS), np.uint8)))
+        made = made.assign_coords(roi=["all", "front"], layer=[0], target=ds["target"].values)
+        return made.assign_coords(run=("sample", run), fold_of=("sample", fold))
+
+    _, contrasts = tables({"a": of(r), "b": of([0.0] * 7)}, {"a": "trained", "b": ""})
+    one = row(contrasts, roi="all")
+    assert one["unit"] == "runs" and one["n_units"] == 7
+    assert abs(one["difference"]) < 1e-9 and one["p"] > 0.9

@@ -181,6 +181,21 @@ def test_a_target_may_lie_in_several_regions_or_in_none():
     np.testing.assert_array_equal(member, [[1, 1, 1], [1, 0, 0], [1, 1, 0]])
 
 
+def test_runs_with_other_targets_or_another_order_of_them_are_refused():
+    recordings, _ = study()
+    recordings["c"] = recordings["c"].isel(target=[1, 0, 2, 3, 4])
+    with pytest.raises(StudyError, match="runs a and c"):
+        gather(recordings, SPLIT, (0.0, 0.0))
+
+
+def test_z_scores_do_not_depend_on_the_unit():
+    from pipeline.recordings.base import zscored
+
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    np.testing.assert_allclose(zscored(X * 1e-13), zscored(X), atol=1e-9)
+    assert (zscored(np.full((50, 2), 0.1)) == 0).all()
+
+
 def test_runs_on_other_clocks_are_refused():
     recordings, _ = study()
     recordings["b"] = recordings["b"].assign_attrs(tr_s=1.5)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from laboratory import REPOSITORY, Laboratory, brainalign
 
+pytestmark = pytest.mark.xdist_group("workflow")  # one worker: the study in the fixture runs once
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
@@ -97,6 +99,30 @@ def test_a_row_of_the_table_concerns_its_subject_only(copy):
     )
     # subject 02 is told about in the group only
     assert planned(copy) == {"clean": 1, "ceiling": 1, "encode": 2, "compare": 1, "report": 1, "group": 1, "finish": 1}
+
+
+def test_a_change_is_seen_from_another_folder_too(copy):
+    shutil.rmtree(copy.root / ".snakemake")  # where Snakemake keeps what it remembers
+    assert planned(copy) == {}
+    assert planned(copy, "--set", "comparison.fdr=0.01") == CHANGES["comparison.fdr=0.01"]
+
+
+def test_plain_snakemake_refuses_a_label_that_is_a_path(copy):
+    import subprocess
+
+    copy.runs(copy.runs_text().replace("01\ta\t", "01\t../../../evil\t"))
+    command = [
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "--configfile",
+        "study.yaml",
+        "--cores",
+        "1",
+        "--dry-run",
+    ]
+    done = subprocess.run(command, cwd=copy.root, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "E-DATA-05" in done.stdout + done.stderr
 
 
 def test_plain_snakemake_does_the_same_work(finished):
@@ -193,6 +219,16 @@ def test_a_run_without_a_subject_is_data_and_a_typo_is_usage(copy):
     assert typo.returncode == 2 and "did you mean 'folds'" in typo.stderr and "Traceback" not in typo.stderr
     missing = brainalign("check", "no.yaml", cwd=copy.root)
     assert missing.returncode == 2 and "no.yaml" in missing.stderr
+
+
+def test_check_as_json_tells_a_broken_study_as_json_too(copy):
+    done = copy.run("check", "--json", "--set", "encoding.fold=3")
+    assert done.returncode == 2 and "did you mean 'folds'" in json.loads(done.stdout)[0]["summary"]
+
+
+def test_a_place_that_may_not_be_written_is_the_environment(copy):
+    done = copy.run("run", "--out", "/proc/nowhere")
+    assert done.returncode == 5 and "E-ENV-05" in done.stderr and "--out" in done.stderr
 
 
 def test_check_as_json_holds_every_part_of_a_problem(copy):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("subject", "run", "recording", "responses", "words")
 OPTIONAL = ("split", "session", "task", "tr_s", "repeat", "confounds", "mask", "events", "start_s")
-_LABEL = re.compile(r"^[A-Za-z0-9]{1,100}$")
+_LABEL = re.compile(r"^[A-Za-z0-9]{1,50}$")
 _BLANK = ("", "n/a")
 
 
@@ -38,7 +38,11 @@ class Manifest(Dataset):
         return Path(expand(self.root, study_dir))
 
     def runs(self, study_dir: Path) -> list[Run]:
-        return grouped(self.rows(study_dir))
+        rows = self.rows(study_dir)
+        # labels become paths, also where nobody called `check` before
+        if found := [p for p in _bad_cells(rows) + _twins(rows) if p.level == "error"]:
+            raise StudyError(*found)
+        return grouped(rows)
 
     def rows(self, study_dir: Path) -> "pd.DataFrame":
         """`runs.tsv` as text with every known column, checked to be complete."""

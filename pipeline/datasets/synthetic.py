@@ -13,7 +13,13 @@ from pipeline.settings import Label
 if TYPE_CHECKING:
     import pandas as pd
 
-_OF_A_CHECKPOINT = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_OF_A_CHECKPOINT = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 
 
 class Synthetic(Dataset):
@@ -32,7 +38,9 @@ class Synthetic(Dataset):
     test_repeats: PositiveInt = Field(5, description="presentations of the test story")
     tr_s: PositiveFloat = Field(2.0, description="s between volumes")
     train_steps: PositiveInt = Field(600, description="training steps of the language model")
-    checkpoints: tuple[int, ...] = Field((0, 50, 200), description="steps after which the model is kept, besides the last")
+    checkpoints: tuple[int, ...] = Field(
+        (0, 50, 200), description="steps after which the model is kept, besides the last"
+    )
     seed: int = Field(0, ge=0, description="of the stories, the listeners and the model")
 
     def folder(self, study_dir: Path) -> Path:
@@ -47,7 +55,9 @@ class Synthetic(Dataset):
         from pipeline.datasets.simulate import presentations
 
         labels = [f"story{i + 1}" for i in range(self.stories + 1)]
-        frame = pd.concat([presentations(p, labels, self.test_repeats, self.tr_s) for p in self.people], ignore_index=True)
+        frame = pd.concat(
+            [presentations(p, labels, self.test_repeats, self.tr_s) for p in self.people], ignore_index=True
+        )
         return frame.assign(**{c: "" for c in OPTIONAL if c not in frame.columns})
 
     def targets_file(self, study_dir: Path) -> Path:

@@ -49,6 +49,14 @@ def _unusable(frame: "pd.DataFrame", name: str, whose: dict[str, str]) -> list[P
                     fix="fill in the times, or delete the rows of words that were not aligned",
                 )
             )  # fmt: skip
+    broken = [i for i, word in enumerate(frame["word"]) if not _in_one_cell(word)]
+    if broken:
+        problems.append(
+            Problem(
+                "E-WORDS-09", "a word holds a tab or a line break", file=name, field=f"word, {rows_told(broken)}",
+                found=shown(frame["word"].iloc[broken[0]]), expected="one word", fix="take the white space out", **whose,
+            )
+        )  # fmt: skip
     durations = frame["duration"].map(number).to_numpy(float)
     if (bad := np.flatnonzero(durations < 0)).size:
         problems.append(
@@ -58,6 +66,10 @@ def _unusable(frame: "pd.DataFrame", name: str, whose: dict[str, str]) -> list[P
             )
         )  # fmt: skip
     return problems
+
+
+def _in_one_cell(word: str) -> bool:
+    return not any(c in word for c in "\t\r\n")
 
 
 def _doubtful(frame: "pd.DataFrame", ordered: "pd.DataFrame", name: str, whose: dict[str, str]) -> list[Problem]:
@@ -147,14 +159,15 @@ def _before(onsets: np.ndarray, start_s: float, tr_s: float, name: str, whose: d
     # trimmed recordings start late on the words' clock; a time below zero is another matter
     lowest = onsets.min() + start_s
     found = f"{lowest:g} s"
-    if lowest >= -tr_s:
+    most = early.size > len(onsets) / 2
+    if lowest >= -tr_s and not most:
         summary = f"{early.size} words start before the first sample"
         return [
             Problem("W-WORDS-01", summary, file=name, field=f"onset, {rows_told(early.tolist())}", found=found, **whose)
         ]
     return [
         Problem(
-            "E-WORDS-03", "words start before the recording", file=name, field=f"onset, {rows_told(early.tolist())}", found=found,
+            "E-WORDS-03", "words start before the recording", file=name, field=f"onset, {rows_told(early.tolist())}", found=f"{early.size} of {len(onsets)} words, the first at {found}",
             expected="0 s or later", fix="set `start_s` in runs.tsv to the time of the first sample on the words' clock", **whose,
         )
     ]  # fmt: skip

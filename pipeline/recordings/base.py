@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, PositiveFloat, field_validator
 
-from pipeline.problems import Problem, StudyError
+from pipeline.problems import Problem, StudyError, shown
 from pipeline.runs import Run
 from pipeline.settings import Settings
 from pipeline.timing import delay, to_grid
@@ -68,6 +68,10 @@ class Recording(Settings):
     def clean(self, run: Run, folder: Path, names: tuple[str, ...]) -> Cleaned:
         """Read and clean every presentation of one run; `names` are the targets', where the data set has them."""
 
+    def files(self, run: Run) -> list[str]:
+        """Names of the files that a run is made of, in the data set; some may be absent (sidecars)."""
+        return [*run.responses, *([run.mask] if run.mask else [])]
+
     def for_clean(self) -> dict[str, Any]:
         """The settings that change the clean recording."""
         return self.dump(without=self.design_settings)
@@ -108,10 +112,11 @@ class Recording(Settings):
 
 def zscored(X: Float[np.ndarray, "sample column"]) -> Float[np.ndarray, "sample column"]:
     """Mean 0 and deviation 1 in time; a constant column becomes 0."""
+    magnitude = np.abs(X).max(axis=0, initial=0)
     X = X - X.mean(axis=0)
     deviation = X.std(axis=0)
-    # rounding leaves about 1e-16 of the magnitude in a constant column
-    constant = deviation <= 1e-12 * (np.abs(X).max(axis=0, initial=0) + 1)
+    # rounding leaves about 1e-16 of the magnitude in a constant column, whatever its unit
+    constant = deviation <= 1e-12 * magnitude
     return np.where(constant, 0.0, X / np.where(constant, 1.0, deviation))
 
 
@@ -120,9 +125,35 @@ def lagged(X: Float[np.ndarray, "sample feature"], delays: tuple[int, ...]) -> F
     return np.hstack([delay(X, (d,)) if d >= 0 else delay(X[::-1], (-d,))[::-1] for d in delays])
 
 
-def stacked(presentations: list[np.ndarray], run: Run) -> Float[np.ndarray, "repeat sample target"]:
-    """Presentations of one stimulus as one array; they must have the same length."""
-    shapes = [p.shape for p in presentations]
+def problem(code: str, summary: str, run: Run, **told: str) -> Problem:
+    """A problem of this person's run; the file is the first presentation's unless told."""
+    return Problem(code, summary, **({"file": run.responses[0]} | told), subject=run.subject)
+
+
+def told_of(path: Path, name: str, message: str) -> str:
+    """What a library said of a file, in one line and by the name that the user gave it."""
+    message = message.replace(str(path), name)
+    return f"{path.stat().st_size} bytes; {shown(' '.join(message.split()))}"
+
+
+def why_unreadable(path: Path) -> str:
+    """What a file that cannot be read seems to be instead."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(200)
+    except OSError as error:
+        return str(error.strerror)
+    if not start:
+        return "the file is empty"
+    if b"git-lfs" in start or b"annex/objects" in start:
+        return "it is a pointer to content that was not fetched: datalad get, or git lfs pull"
+    if b"<html" in start.lower():
+        return "it is a web page: the download failed"
+    return "it is damaged, or no file of this kind"
+
+
+def check_shapes(shapes: list[tuple[int, ...]], run: Run) -> None:
+    """Presentations of one stimulus must have the same length."""
     if len(set(shapes)) > 1:
         raise StudyError(
             Problem(
@@ -131,7 +162,6 @@ def stacked(presentations: list[np.ndarray], run: Run) -> Float[np.ndarray, "rep
                 fix="trim them to the same samples, or give them run labels of their own", subject=run.subject,
             )
         )  # fmt: skip
-    return np.stack(presentations)
 
 
 def known_tr(run: Run, found: float | None, source: str) -> float:

@@ -7,9 +7,19 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.problems import Problem, StudyError, shown
-from pipeline.recordings.base import Cleaned, Header, Recording, known_tr, stacked, zscored
+from pipeline.recordings.base import (
+    Cleaned,
+    Header,
+    Recording,
+    check_shapes,
+    known_tr,
+    problem,
+    told_of,
+    why_unreadable,
+    zscored,
+)
 from pipeline.runs import Run
-from pipeline.tables import number, read_text_table
+from pipeline.tables import missing_file, number, read_text_table
 
 MOST_MISSING = 0.05  # share of targets with missing values from which a run is refused
 FEWEST_SAMPLES = 30
@@ -25,11 +35,10 @@ class Arrays(Recording):
     def header(self, run: Run, folder: Path) -> Header:
         shapes = [_READERS[_ending(name, run)](folder / name, name, run, True)[0] for name in run.responses]
         first = shapes[0]
-        if len(set(shapes)) > 1:
-            stacked([np.empty(shape) for shape in shapes], run)
+        check_shapes(shapes, run)
         if first[0] < FEWEST_SAMPLES:
             raise StudyError(
-                _problem(
+                problem(
                     "E-ARRAY-06",
                     "a run is too short to be scored",
                     run,
@@ -42,17 +51,14 @@ class Arrays(Recording):
     def clean(self, run: Run, folder: Path, names: tuple[str, ...]) -> Cleaned:
         tr_s = self.header(run, folder).tr_s
         read = [_READERS[_ending(name, run)](folder / name, name, run, False) for name in run.responses]
-        responses = stacked([values for values, _ in read], run).astype(np.float64)
-        targets = _target_names(read[0][1], names, responses.shape[2], run)
+        check_shapes([values.shape for values, _ in read], run)
+        responses = np.stack([values for values, _ in read]).astype(np.float64)
+        targets = _target_names(_own_names([own for _, own in read], run), names, responses.shape[2], run)
         responses, warnings = _without_missing(responses, targets, run)
         if self.standardize:
             responses = np.stack([zscored(r) for r in responses])
         times_s = run.start_s + tr_s * np.arange(responses.shape[1])
         return Cleaned(responses.astype(np.float32), times_s, tr_s, targets, warnings)
-
-
-def _problem(code: str, summary: str, run: Run, **told: str) -> Problem:
-    return Problem(code, summary, **({"file": run.responses[0]} | told), subject=run.subject)
 
 
 def _ending(name: str, run: Run) -> str:
@@ -61,7 +67,7 @@ def _ending(name: str, run: Run) -> str:
         return ending
     fix = "use `kind: fmri` for images" if name.endswith((".nii", ".nii.gz")) else "save the matrix as .npy or .tsv"
     raise StudyError(
-        _problem(
+        problem(
             "E-ARRAY-01",
             "this format holds no sample x target matrix",
             run,
@@ -73,12 +79,24 @@ def _ending(name: str, run: Run) -> str:
     )
 
 
+def _own_names(named: list[tuple[str, ...]], run: Run) -> tuple[str, ...]:
+    """The names that the files give; presentations must give the same in the same order."""
+    given = sorted(set(named), key=named.index)
+    if len(given) > 1:
+        raise StudyError(
+            problem("E-ARRAY-05", f"presentations of run {run.run} differ in their targets", run, file=", ".join(run.responses),
+                    found=shown([names[:3] for names in given]), expected="the same names in the same order",
+                    fix="put the columns of every presentation into one order")
+        )  # fmt: skip
+    return given[0]
+
+
 def _target_names(own: tuple[str, ...], named: tuple[str, ...], n_targets: int, run: Run) -> tuple[str, ...]:
     if own:
         return own
     if named and len(named) != n_targets:
         raise StudyError(
-            _problem(
+            problem(
                 "E-ARRAY-04", "targets.tsv and the responses differ in the number of targets", run,
                 found=f"{len(named)} names, {n_targets} columns", fix="name every column once, in order (a target in several regions stays one name)",
             )
@@ -94,7 +112,7 @@ def _without_missing(responses: np.ndarray, targets: tuple[str, ...], run: Run) 
     count = f"{bad.sum()} of {bad.size} targets, such as {targets[int(bad.argmax())]!r}"
     if bad.mean() > MOST_MISSING:
         raise StudyError(
-            _problem(
+            problem(
                 "E-ARRAY-03",
                 "too many targets hold NaN or infinite values",
                 run,
@@ -103,7 +121,7 @@ def _without_missing(responses: np.ndarray, targets: tuple[str, ...], run: Run) 
                 fix="interpolate the samples, or leave these targets out",
             )
         )
-    warning = _problem(
+    warning = problem(
         "W-ARRAY-03", "targets with NaN or infinite values are left out and counted as missing", run, found=count
     )
     return np.where(bad, np.nan, responses), [warning]
@@ -113,7 +131,7 @@ def _matrix(values: Any, name: str, run: Run) -> Any:
     """A 2-D matrix of numbers, or a refusal."""
     if values.dtype.kind not in "fiu":
         raise StudyError(
-            _problem(
+            problem(
                 "E-ARRAY-02",
                 "responses are no numbers",
                 run,
@@ -125,7 +143,7 @@ def _matrix(values: Any, name: str, run: Run) -> Any:
         )
     if values.ndim != 2 or 0 in values.shape:
         raise StudyError(
-            _problem(
+            problem(
                 "E-ARRAY-02",
                 "responses are no sample x target matrix",
                 run,
@@ -139,8 +157,8 @@ def _matrix(values: Any, name: str, run: Run) -> Any:
 
 def _npy(path: Path, name: str, run: Run, header: bool) -> tuple[Any, tuple[str, ...]]:
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        values = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError, EOFError, OverflowError) as error:
         raise StudyError(_unreadable(path, name, run, error)) from None
     values = _matrix(values, name, run)
     return (values.shape if header else np.asarray(values)), ()
@@ -155,7 +173,7 @@ def _h5(path: Path, name: str, run: Run, header: bool) -> tuple[Any, tuple[str, 
             if len(tables) != 1:
                 found = f"{len(tables)} two-dimensional data sets among {sorted(file)}"
                 raise StudyError(
-                    _problem(
+                    problem(
                         "E-ARRAY-02",
                         "the file must hold one matrix",
                         run,
@@ -178,7 +196,7 @@ def _nc(path: Path, name: str, run: Run, header: bool) -> tuple[Any, tuple[str, 
             tables = [v for v in ds.data_vars.values() if set(v.dims) == {"sample", "target"}]
             if len(tables) != 1:
                 raise StudyError(
-                    _problem(
+                    problem(
                         "E-ARRAY-02",
                         "the file must hold one array with axes sample and target",
                         run,
@@ -195,12 +213,18 @@ def _nc(path: Path, name: str, run: Run, header: bool) -> tuple[Any, tuple[str, 
 
 def _table(path: Path, name: str, run: Run, header: bool) -> tuple[Any, tuple[str, ...]]:
     frame = read_text_table(path, name=name, area="ARRAY", subject=run.subject)
+    if all(number(cell) == number(cell) for cell in frame.columns):
+        raise StudyError(
+            problem("E-ARRAY-02", "the first line holds numbers", run, file=name, found=shown(list(frame.columns[:5])),
+                    expected="names of the targets in the first line", why="the first sample would be lost",
+                    fix="put a line of names above the numbers, or save the matrix as .npy")
+        )  # fmt: skip
     values = frame.map(number).to_numpy(float)
     text = np.isnan(values) & ~frame.isin(["n/a", "nan", "NaN", ""]).to_numpy()
     if text.any():
         row, column = np.argwhere(text)[0]
         raise StudyError(
-            _problem(
+            problem(
                 "E-ARRAY-02",
                 "responses are no numbers",
                 run,
@@ -215,24 +239,15 @@ def _table(path: Path, name: str, run: Run, header: bool) -> tuple[Any, tuple[st
 
 
 def _unreadable(path: Path, name: str, run: Run, error: Exception) -> Problem:
-    size = path.stat().st_size if path.exists() else 0
-    start = path.read_bytes()[:100] if size else b""
-    why = (
-        "the file is empty"
-        if not size
-        else "it is a web page: the download failed"
-        if b"<html" in start.lower()
-        else "it is damaged, or no file of this kind"
-    )
-    if b"git-lfs" in start or b"annex/objects" in start:
-        why = "it is a pointer to content that was not fetched: datalad get, or git lfs pull"
-    return _problem(
+    if not path.is_file():
+        return missing_file(path, name, "ARRAY", {"subject": run.subject})
+    return problem(
         "E-ARRAY-07",
         "responses cannot be read",
         run,
         file=name,
-        found=f"{size} bytes; {shown(' '.join(str(error).split()))}",
-        why=why,
+        found=told_of(path, name, str(error)),
+        why=why_unreadable(path),
         fix="copy or fetch the file again",
     )
 

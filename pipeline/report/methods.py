@@ -115,7 +115,9 @@ def _encoding(of: Mapping[str, Any]) -> str:
         f"Ridge regression mapped features to each target; {_SPLITS[of['split']].format(**of)}.{trim} The penalty was chosen for each "
         f"target from {count} values between {low:g} and {high:g} (logarithmic) by the mean {score} over {of['inner_folds']} inner folds "
         f"of the training samples; target-side arithmetic was {of['precision']}. Scores are Pearson's r and out-of-sample R2 against the training mean, "
-        "averaged over folds and then over targets, neither clipped nor made absolute. The layer of a model was chosen on the same "
+        "averaged over folds and then over targets, neither clipped nor made absolute; responses z-scored per run make the "
+        "training mean and the mean of the test run the same null."
+        " Features that are states (position, oasm) were interpolated and entered once, without delays. The layer of a model was chosen on the same "
         "inner folds (nested); the profile over all layers is shown beside it.\n"
     )
 

@@ -17,6 +17,7 @@ PATHS = Layout(Path(config.get("out", "data/derivatives")) / STUDY.study)
 LEFT_OUT = tuple(config.get("left_out", ()))
 PLAN = STUDY.plan(PATHS.root, LEFT_OUT)
 FOLDER = STUDY.dataset.folder(PATHS.root)
+MADE_HERE = set(STUDY.dataset.recording_files(PATHS.root))
 
 
 def settings(stage, recording=""):
@@ -37,8 +38,12 @@ def row_digest(wildcards):
     return PLAN.digest(wildcards.subject, wildcards.recording)
 
 
+def name_of_words(wildcards):
+    return PLAN.stimuli()[wildcards.run].words
+
+
 def words_of_run(wildcards):
-    return FOLDER / PLAN.stimuli()[wildcards.run].words
+    return FOLDER / name_of_words(wildcards)
 
 
 def files_of(recording):
@@ -46,8 +51,9 @@ def files_of(recording):
 
     def files(wildcards):
         runs = PLAN.runs[wildcards.subject, recording]
-        names = [name for run in runs for name in (*run.responses, run.mask) if name]
-        return [FOLDER / name for name in dict.fromkeys(names)]
+        kind = STUDY.recordings[recording]
+        paths = dict.fromkeys(FOLDER / name for run in runs for name in kind.files(run))
+        return [path for path in paths if path.exists() or path in MADE_HERE]
 
     return files
 

@@ -14,10 +14,11 @@ rule words:
         mem_mb=500,
     params:
         settings=settings("words"),
+        table=name_of_words,
         out=PATHS.root,
     shell:
         "python -m pipeline words --out {params.out:q} --settings {params.settings:q}"
-        " --run {wildcards.run:q} --threads {threads} &> {log:q}"
+        " --run {wildcards.run:q} --table {params.table:q} --threads {threads} &> {log:q}"
 
 
 # One job cleans all runs of a subject's recording. Outputs cannot differ between jobs of

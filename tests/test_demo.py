@@ -1,0 +1,83 @@
+"""The demo, whole: what was planted is found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from laboratory import REPOSITORY, brainalign
+
+from pipeline import arrays
+from pipeline.config import Study
+from pipeline.layout import Layout
+from pipeline.truth import coverage
+
+pytestmark = pytest.mark.xdist_group("demo")  # one worker: the study in the fixture runs once
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> tuple[Layout, str]:
+    out = tmp_path_factory.mktemp("demo")
+    done = brainalign("demo", "--out", out, "--cores", 2, cwd=out)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return Layout(out / "demo"), done.stdout
+
+
+@pytest.fixture(scope="module")
+def nested(demo) -> pd.DataFrame:
+    """Nested scores by subject, region and model; twins as their mean over seeds."""
+    table = pd.concat(
+        [
+            arrays.load_table(demo[0].layers(s, "fmri"), text=("subject", "seed", "layer", "roi", "model"))
+            for s in ("01", "02")
+        ]
+    )
+    table = table[(table["layer"] == "nested") & table["seed"].isin(["", "mean"])]
+    return table.set_index(["subject", "roi", "model"])
+
+
+def test_the_true_ceiling_lies_in_the_interval_of_nine_in_ten_driven_voxels(demo):
+    study = Study.from_yaml(REPOSITORY / "configs" / "demo.yaml")
+    truth = arrays.load_table(demo[0].root / "simulated" / "truth.tsv", text=("subject", "target", "roi"))
+    inside, total = coverage(study.plan(demo[0].root), demo[0], truth)
+    assert total == 320 and inside / total >= 0.9
+
+
+@pytest.mark.parametrize("model", ["trained", "untrained", "wordrate", "position"])
+def test_noise_voxels_are_not_explained(nested, model):
+    assert abs(np.mean([nested.loc[(s, "noise", model), "r"] for s in ("01", "02")])) <= 0.02
+
+
+@pytest.mark.parametrize("subject", ["01", "02"])
+@pytest.mark.parametrize("roi", ["topic", "syntax"])
+def test_training_explains_what_has_to_be_inferred(demo, nested, subject, roi):
+    assert nested.loc[(subject, roi, "trained"), "r"] > nested.loc[(subject, roi, "untrained"), "r"] + 0.15
+    contrasts = arrays.load_table(demo[0].comparison(subject, "fmri"), text=("roi", "a", "b", "layer_a", "layer_b"))
+    one = contrasts[(contrasts["roi"] == roi) & (contrasts["b"] == "untrained")].iloc[0]
+    assert one["low"] > 0 and one["significant"] == "yes"
+
+
+@pytest.mark.parametrize("subject", ["01", "02"])
+def test_voxels_driven_by_word_rate_need_no_training(nested, subject):
+    rate = nested.loc[(subject, "wordrate")]["r"]
+    assert rate["wordrate"] > 0.5
+    assert abs(rate["trained"] - rate["untrained"]) < 0.1
+    assert abs(nested.loc[(subject, "topic", "wordrate"), "r"]) < 0.15
+
+
+def test_no_score_passes_its_ceiling_by_chance(nested):
+    driven = nested[nested.index.get_level_values("roi").isin(["topic", "syntax", "wordrate"])]
+    assert driven["fraction"].max() < 1
+
+
+def test_the_demo_prints_planted_beside_found(demo):
+    assert "planted -> found" in demo[1] and "true ceiling inside the 95 % interval" in demo[1]
+    assert "index.html" in demo[1]
+
+
+def test_the_language_model_learnt_and_its_twins_did_not(demo):
+    trained = arrays.load(demo[0].activations("trained", "story1")).attrs
+    twins = arrays.load(demo[0].activations("untrained", "story1")).attrs
+    assert trained["loss"] < 0.6 * trained["ln_vocabulary"]
+    losses = [twins[f"loss_seed{i}"] for i in range(5)]
+    assert all(abs(loss / twins["ln_vocabulary"] - 1) < 0.05 for loss in losses)
+    hashes = {trained["weights_sha256"], *(twins[f"weights_sha256_seed{i}"] for i in range(5))}
+    assert len(hashes) == 6 and twins["weights_sha256_trained"] == trained["weights_sha256"]
