@@ -31,7 +31,7 @@ def nested(demo) -> pd.DataFrame:
         ]
     )
     table = table[(table["layer"] == "nested") & table["seed"].isin(["", "mean"])]
-    return table.set_index(["subject", "roi", "model"])
+    return table.set_index(["subject", "roi", "model"]).sort_index()
 
 
 def test_the_true_ceiling_lies_in_the_interval_of_nine_in_ten_driven_voxels(demo):

@@ -218,7 +218,7 @@ def test_a_run_without_a_subject_is_data_and_a_typo_is_usage(copy):
     typo = copy.run("run", "--set", "encoding.fold=3")
     assert typo.returncode == 2 and "did you mean 'folds'" in typo.stderr and "Traceback" not in typo.stderr
     missing = brainalign("check", "no.yaml", cwd=copy.root)
-    assert missing.returncode == 2 and "no.yaml" in missing.stderr
+    assert missing.returncode == 2 and "no.yaml" in missing.stdout and "looked in" in missing.stdout
 
 
 def test_check_as_json_tells_a_broken_study_as_json_too(copy):
