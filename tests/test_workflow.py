@@ -168,6 +168,19 @@ def test_one_persons_bad_file_leaves_the_others_as_they_are(finished, copy):
     assert hashes(outputs(copy)) == whole
 
 
+def test_a_failure_inside_a_stage_leaves_the_others_too(copy):
+    shutil.rmtree(copy.root / "data")
+    path = copy.data / "sub-02" / "b.npy"
+    values = np.load(path)
+    values[5, :3] = np.nan  # the header looks fine: only cleaning sees it
+    np.save(path, values)
+    done = copy.run("run", "--cores", 2)
+    assert done.returncode == 6, done.stderr
+    assert "E-ARRAY-03" in done.stderr and "left out, 1 of 2 subjects: 02" in done.stderr
+    assert (outputs(copy) / "sub-01.html").exists() and (outputs(copy) / "manifest.json").exists()
+    assert not (outputs(copy) / "sub-02.html").exists()
+
+
 def test_on_error_stop_starts_nothing(copy):
     shutil.rmtree(copy.root / "data")
     (copy.data / "sub-02" / "b.npy").write_bytes(b"")

@@ -13,6 +13,7 @@ from pipeline.problems import Problem, shown
 
 
 def no_tokenizer(path: Path, found: str) -> Problem:
+    """E-MODEL-01: no usable tokenizer."""
     return Problem(
         "E-MODEL-01",
         "no usable tokenizer",
@@ -26,6 +27,7 @@ def no_tokenizer(path: Path, found: str) -> Problem:
 
 
 def strange_ids(folder: Path | str, found: str, expected: str) -> Problem:
+    """E-MODEL-10: tokenizer and weights do not belong together."""
     return Problem(
         "E-MODEL-10",
         "tokenizer and weights do not belong together",
@@ -39,6 +41,7 @@ def strange_ids(folder: Path | str, found: str, expected: str) -> Problem:
 
 
 def no_folder(name: str, path: Path, field: str) -> Problem:
+    """E-MODEL-07: no such directory."""
     return Problem(
         "E-MODEL-07",
         "no such directory",
@@ -52,6 +55,7 @@ def no_folder(name: str, path: Path, field: str) -> Problem:
 
 
 def not_cached(name: str, path: Path, revision: str, field: str) -> Problem:
+    """E-MODEL-07: model not found here."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     at = f" --revision {revision}" if revision else ""
@@ -68,6 +72,7 @@ def not_cached(name: str, path: Path, revision: str, field: str) -> Problem:
 
 
 def no_revision(path: Path, revision: str) -> Problem:
+    """E-MODEL-07: a directory has no revisions."""
     return Problem(
         "E-MODEL-07",
         "a directory has no revisions",
@@ -81,6 +86,7 @@ def no_revision(path: Path, revision: str) -> Problem:
 
 
 def bad_config(path: Path, error: Exception) -> Problem:
+    """E-MODEL-12: the model's config cannot be read."""
     return Problem(
         "E-MODEL-12",
         "the model's config cannot be read",
@@ -93,6 +99,7 @@ def bad_config(path: Path, error: Exception) -> Problem:
 
 
 def incomplete(folder: Path, wrong: dict[str, list[str]]) -> Problem:
+    """E-MODEL-02: config and weights do not fit each other."""
     return Problem(
         "E-MODEL-02",
         "config and weights do not fit each other",
@@ -106,6 +113,7 @@ def incomplete(folder: Path, wrong: dict[str, list[str]]) -> Problem:
 
 
 def unsupported(folder: Path, found: str) -> Problem:
+    """E-MODEL-12: no network can be made of this config."""
     return Problem(
         "E-MODEL-12",
         "no network can be made of this config",
@@ -118,6 +126,7 @@ def unsupported(folder: Path, found: str) -> Problem:
 
 
 def changed(folder: Path, found: str, expected: str) -> Problem:
+    """E-MODEL-04: these are not the weights of the record."""
     return Problem(
         "E-MODEL-04",
         "these are not the weights of the record",
@@ -131,6 +140,7 @@ def changed(folder: Path, found: str, expected: str) -> Problem:
 
 
 def same_network(model: str, first: str, second: str, value: str) -> Problem:
+    """E-MODEL-09: two networks that should differ are the same."""
     return Problem(
         "E-MODEL-09",
         f"{first} and {second} are the same network",
@@ -144,6 +154,7 @@ def same_network(model: str, first: str, second: str, value: str) -> Problem:
 
 
 def no_gpu() -> Problem:
+    """E-ENV-20: no GPU here."""
     return Problem(
         "E-ENV-20",
         "no GPU here",
@@ -155,6 +166,7 @@ def no_gpu() -> Problem:
 
 
 def unfit(field: str, found: object, expected: str, why: str = "", *, file: str = "") -> Problem:
+    """E-MODEL-13: a number does not fit the model."""
     return Problem(
         "E-MODEL-13",
         f"{field} does not fit the model",

@@ -12,7 +12,7 @@ from pipeline.report.words import MISSING, count, interval, is_number, name, num
 NESTED, ALL = "nested", "all"
 
 _LAYER_TEXT = ("model", "weights", "seed", "layer", "roi", "ceiling_kind", "chosen")
-_LAYER_NUMBERS = ("n_targets", "r", "r_low", "r_high", "r2", "ceiling", "fraction", "n_missing", "n_flat")
+_LAYER_NUMBERS = ("n_targets", "r", "r_low", "r_high", "r2", "ceiling", "fraction", "n_missing", "n_flat", "n_ceiling")
 _COMPARISON_TEXT = ("roi", "a", "b", "layer_a", "layer_b", "unit", "test")
 _COMPARISON_NUMBERS = ("r_a", "r_b", "difference", "low", "high", "p", "q", "n_units")
 
@@ -220,8 +220,12 @@ def _score(row: pd.Series) -> str:
 
 
 def _ceiling(row: pd.Series) -> str:
-    kind = row.get("ceiling_kind")
-    return number(row.get("ceiling")) + (f" ({kind})" if kind and is_number(row.get("ceiling")) else "")
+    """The mean ceiling, its estimator, and in how many targets it could be had: two of sixty say little."""
+    if not is_number(row.get("ceiling")):
+        return number(row.get("ceiling"))
+    some = f"{count(row.get('n_ceiling'))} of {count(row.get('n_targets'))}" if is_number(row.get("n_ceiling")) else ""
+    told = ", ".join(part for part in (row.get("ceiling_kind"), some) if part)
+    return number(row["ceiling"]) + (f" ({told})" if told else "")
 
 
 def _scores(group: pd.DataFrame) -> list[str]:

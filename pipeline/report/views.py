@@ -76,6 +76,7 @@ class GroupView(NamedTuple):
 
 
 def recording_view(part: RecordingPart, i: int, *, subject: str, leaky: bool) -> RecordingView:
+    """Everything the template shows of one recording of a subject."""
     layers, comparison = tidy_layers(part.layers), tidy_comparison(part.comparison)
     ceiling, where = ceiling_of(part, layers), f"sub-{subject}, {part.label}"
     who = f"{where}, N = {plural(part.n_targets, 'target')} in all" if part.n_targets else where
@@ -103,6 +104,7 @@ def recording_view(part: RecordingPart, i: int, *, subject: str, leaky: bool) ->
 
 
 def group_view(part: GroupPart, i: int, *, leaky: bool) -> GroupView:
+    """Everything the template shows of one recording over subjects."""
     layers, comparison = tidy_layers(part.layers), tidy_comparison(part.comparison)
     subjects = {subject: tidy_layers(table) for subject, table in part.subjects.items()}
     refused, n = too_few(part), len(subjects)

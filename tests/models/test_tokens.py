@@ -153,7 +153,7 @@ def test_glued_pieces_that_only_decode_together_are_accepted(tokenizer, table):
 
 
 def test_counting_the_tokens_of_each_word_alone_would_misalign(tokenizers, table):
-    """D8: 'the' after a space is another token than 'the' alone, and counts drift."""
+    """'the' after a space is another token than 'the' alone, and counts drift."""
     tokenizer = load_tokenizer(tokenizers["bpe"])
     words = ["we", "cannot", "know", "what", "they", "would", "have", "said", "about", "the", "weather"]
     alignment = align(run_text(table(words)), tokenizer, run="r")

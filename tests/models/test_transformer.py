@@ -134,7 +134,7 @@ def test_windows_begin_where_the_end_of_the_text_has_no_say():
 
 
 def rolled(vectors, length):
-    """The peers' way (D2): the context of each word by rolling the story's words."""
+    """The peers' way: the context of each word by rolling the story's words."""
     return np.stack([np.roll(vectors, shift, axis=0) for shift in range(length)]).sum(axis=0)
 
 
