@@ -321,24 +321,8 @@ def group(
         dict(zip(("recording", "roi", "a", "b"), key, strict=True)) | _tested_over_people(part, settings, seed)
         for key, part in comparisons.groupby(["recording", "roi", "a", "b"], sort=False)
     ]
-    columns = [
-        "recording",
-        "roi",
-        "a",
-        "b",
-        "r_a",
-        "r_b",
-        "difference",
-        "low",
-        "high",
-        "p",
-        "q",
-        "unit",
-        "n_units",
-        "test",
-        "smallest_p",
-        "significant",
-    ]
+    own = ("subject", "layer_a", "layer_b", "significant")  # what a group has none of, or has last
+    columns = [*(c for c in COMPARISON_COLUMNS if c not in own), "smallest_p", "significant"]
     table = pd.DataFrame(rows, columns=[*keys, "n_subjects", "r", "r_low", "r_high", *means])
     return table, _with_q(pd.DataFrame(contrasts, columns=columns), settings.fdr)
 

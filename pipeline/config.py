@@ -111,13 +111,13 @@ class Study(Settings):
 
     def for_stage(self, stage: str, *, recording: str = "", model: str = "") -> dict[str, Any]:
         """The settings that change the results of a stage, and no others."""
-        drawn = stage in ("ceiling", "compare", "group") or (stage == "encode" and self.leaky())
-        found: dict[str, Any] = {"seed": self.seed if drawn else 0}
+        found: dict[str, Any] = {"seed": self.seed} if stage in ("ceiling", "compare", "group") else {}
         if stage in ("simulate", "words", "clean", "encode", "ceiling", "report"):
             found["dataset"] = self.dataset.dump()
         if stage == "clean":
             found["recording"] = self.recordings[recording].for_clean()
         if stage == "encode":
+            found["seed"] = self.seed if self.leaky() else 0  # only a shuffled split draws
             found |= {"recording": self.recordings[recording].for_design(), "encoding": self.encoding.dump()}
         if stage == "activate":
             found["model"] = self.models[model].dump()

@@ -20,7 +20,7 @@ class Ceiling(Settings):
     kinds: tuple[Literal["repeats", "none"], ...] = Field(
         ("repeats",),
         min_length=1,
-        description="`repeats` needs two presentations of a test run; `none` asks for no ceiling",
+        description="`repeats` needs every tested run to be presented equally often, at least twice; `none` asks for no ceiling",
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -107,40 +108,23 @@ def test_a_change_is_seen_from_another_folder_too(copy):
     assert planned(copy, "--set", "comparison.fdr=0.01") == CHANGES["comparison.fdr=0.01"]
 
 
-def test_plain_snakemake_refuses_a_label_that_is_a_path(copy):
-    import subprocess
+def plain_snakemake(laboratory: Laboratory) -> tuple[int, str]:
+    """A dry run as somebody who does not know the command would start it: exit code and all it says."""
+    command = ["snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "study.yaml", "--cores", "1"]
+    command += ["--dry-run", "--rerun-triggers", "mtime", "params", "input"]
+    done = subprocess.run(command, cwd=laboratory.root, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
+
+def test_plain_snakemake_refuses_a_label_that_is_a_path(copy):
     copy.runs(copy.runs_text().replace("01\ta\t", "01\t../../../evil\t"))
-    command = [
-        "snakemake",
-        "--snakefile",
-        str(REPOSITORY / "Snakefile"),
-        "--configfile",
-        "study.yaml",
-        "--cores",
-        "1",
-        "--dry-run",
-    ]
-    done = subprocess.run(command, cwd=copy.root, capture_output=True, text=True, check=False)
-    assert done.returncode != 0 and "E-DATA-05" in done.stdout + done.stderr
+    code, said = plain_snakemake(copy)
+    assert code != 0 and "E-DATA-05" in said
 
 
 def test_plain_snakemake_does_the_same_work(finished):
-    import subprocess
-
-    command = [
-        "snakemake",
-        "--snakefile",
-        str(REPOSITORY / "Snakefile"),
-        "--configfile",
-        "study.yaml",
-        "--cores",
-        "1",
-        "--dry-run",
-    ]
-    command += ["--rerun-triggers", "mtime", "params", "input"]
-    done = subprocess.run(command, cwd=finished.root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr
+    code, said = plain_snakemake(finished)
+    assert code == 0 and "Nothing to be done" in said
 
 
 def test_the_same_study_elsewhere_gives_the_same_bytes(finished, copy):
