@@ -40,6 +40,11 @@ def assert_same(found: Scores, expected: Scores, atol: float = 1e-10) -> None:
         assert np.allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=atol, equal_nan=True), name
 
 
+def sides(found: Scores) -> tuple[str, ...]:
+    """Features or samples: which of them each fold of each layer was solved in."""
+    return tuple(path.split()[0] for path in found.path)
+
+
 def by_sklearn(X: np.ndarray, Y: np.ndarray, select: str) -> dict[str, np.ndarray]:
     """The same study, one fit at a time: `Ridge` for every alpha, inner fold and fold."""
 
@@ -137,7 +142,7 @@ def test_the_two_paths_agree():
     """Empty columns make few features many without changing the fit."""
     X, Y = planted(5)
     primal, dual = exact(X, Y), exact(np.hstack([X, np.zeros((N, 100))]), Y)
-    assert (primal.path[0], dual.path[0]) == ("primal", "dual")
+    assert (sides(primal)[0], sides(dual)[0]) == ("primal", "dual")
     assert_same(dual, primal)
 
 
@@ -197,7 +202,7 @@ def test_features_private_to_each_run_score_exactly_zero(n_features, select, pre
     found = cross_validate(
         private(n_features), Y, folds=FOLDS, alphas=ALPHAS, inner=INNER, select=select, precision=precision
     )
-    assert found.path == (PATHS[n_features],) * 4
+    assert sides(found) == (PATHS[n_features],) * 4
     assert found.flat.all()
     assert np.array_equal(found.r, np.zeros((4, 6)))
 
@@ -281,7 +286,7 @@ def test_a_stack_of_layers_is_each_layer_alone():
 def test_layers_may_come_one_by_one_with_widths_of_their_own():
     Y = planted(5)[1]
     found = exact((planted(width)[0] for width in (5, 90, 1)), Y)
-    assert found.path == ("primal",) * 4 + ("dual",) * 4 + ("primal",) * 4
+    assert sides(found) == ("primal",) * 4 + ("dual",) * 4 + ("primal",) * 4
     for i, width in enumerate((5, 90, 1)):
         assert_same(
             Scores(*(part[i] if part is not None else None for part in found[:-1]), path=()),

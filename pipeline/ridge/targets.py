@@ -1,0 +1,94 @@
+"""The target side: read a chunk at a time, its moments reduced once for all layers, models and seeds."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.ridge.checks import Fold
+
+
+class Held(NamedTuple):
+    """Moments of the responses in held-out rows, by target: what scores need beside the predictions' own."""
+
+    n: int
+    square: np.ndarray  # sum of squares about the rows' own mean
+    offset: np.ndarray  # that mean less the training mean
+    constant: np.ndarray
+
+
+class Chunk(NamedTuple):
+    """Some targets of one fold, less their training means and in units of their training standard deviations."""
+
+    columns: slice
+    y: Any  # (training row, target)
+    y_test: Any  # (test row, target)
+    magnitude: np.ndarray  # of the responses as they came, in the same units: what rounding is measured by
+
+
+class Targets:
+    """Responses that may lie in a file larger than memory.
+
+    Training moments make each target of mean 0 and variance 1 (exactly 0
+    where it is constant, up to rounding, for what rounding leaves teaches
+    nothing), so that single precision suffices whatever its unit and origin.
+    """
+
+    def __init__(self, Y: np.ndarray, ops: Any):
+        self.Y, self.ops = Y, ops
+        self._moments: dict[tuple, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._held: dict[tuple, Held] = {}
+
+    def chunks(self, k: int, fold: Fold, size: int) -> Iterator[Chunk]:
+        """All targets, `size` at a time; `k` names the fold, whose moments are kept."""
+        train, test = (self._rows(rows) for rows in fold)
+        for start in range(0, self.Y.shape[1], size):
+            columns = slice(start, min(start + size, self.Y.shape[1]))
+            y = np.array(self.Y[train, columns], np.float64)
+            key = (k, columns.start, columns.stop)
+            if key not in self._moments:
+                self._moments[key] = _moments(y)
+            mean, inverse, magnitude = self._moments[key]
+            yield Chunk(
+                columns,
+                self._standardised(y, mean, inverse),
+                self._standardised(np.array(self.Y[test, columns], np.float64), mean, np.where(inverse > 0, inverse, 1)),
+                magnitude,
+            )
+
+    def _rows(self, rows: np.ndarray) -> Any:
+        rows = np.asarray(rows)
+        return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) and (np.diff(rows) == 1).all() else rows
+
+    def _standardised(self, y: np.ndarray, mean: np.ndarray, inverse: np.ndarray) -> Any:
+        y -= mean
+        y *= inverse
+        return self.ops.put(y)
+
+    def held(self, name: tuple, chunk: Chunk, y: Any, training: Any = None) -> Held:
+        """Moments of some held-out rows of a chunk; `name` says which rows, `training` the rows of the fit if not all."""
+        key = (*name, chunk.columns.start, chunk.columns.stop)
+        if key not in self._held:
+            self._held[key] = self._reduced(chunk, y, training)
+        return self._held[key]
+
+    def _reduced(self, chunk: Chunk, y: Any, training: Any) -> Held:
+        mean, low_high = y.mean(0), self.ops.spread(y)
+        centred = y - mean
+        offset = self.ops.get(mean) - (0 if training is None else self.ops.get(training.mean(0)))
+        return Held(len(y), self.ops.dots(centred, centred), offset, _constant(*low_high, chunk.magnitude))
+
+
+def _moments(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, one over the standard deviation (0 for a constant), and magnitude in the unit that gives."""
+    mean = y.mean(axis=0)
+    centred = y - mean
+    size = np.abs(mean) + np.maximum(centred.max(axis=0), -centred.min(axis=0))
+    constant = _constant(centred.min(axis=0), centred.max(axis=0), size)
+    deviation = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(y))
+    inverse = np.divide(1, deviation, out=np.zeros_like(mean), where=~constant)
+    return mean, inverse, size * np.where(constant, 1, inverse)
+
+
+def _constant(low: np.ndarray, high: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
+    return high - low <= 8 * np.finfo(np.float64).eps * (np.maximum(np.abs(low), np.abs(high)) + magnitude)
