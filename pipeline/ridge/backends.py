@@ -18,7 +18,8 @@ class Numpy:
 
     # eigendecomposition of an n x n matrix, in multiples of n^3 multiply-adds of a double-precision product
     eigh_cost: ClassVar[float] = 5.0
-    targets_at_once: ClassVar[int] = 512  # predictions of one chunk stay in the processor's cache
+    turns: ClassVar[bool] = True  # into principal axes, one more decomposition per fold
+    targets_at_once: ClassVar[int] = 512  # what is made of one chunk stays in the processor's cache
 
     def __init__(self, precision: str):
         self.low = np.float64 if precision == "float64" else np.float32
@@ -48,6 +49,8 @@ class Numpy:
         """Eigenvalues and eigenvectors of a symmetric matrix."""
         return np.linalg.eigh(matrix)
 
+    axes = eigh  # an orthogonal basis in the order of the eigenvectors; values where they are exact
+
     def solver(self, matrix: Any, alpha: float) -> Any:
         """rows -> rows @ inverse(matrix + alpha identity), by Cholesky."""
         from scipy.linalg import cho_factor, cho_solve
@@ -66,16 +69,16 @@ class Numpy:
         except np.linalg.LinAlgError:
             return False
 
-    def triangle(self, rows: Any) -> Any:
-        """Upper triangular R with R'R = rows' rows."""
-        return np.linalg.qr(rows, mode="r")
-
     def concatenate(self, parts: list[Any]) -> Any:
         return np.concatenate(parts)
 
     def empty_low(self, *shape: int) -> Any:
         """Room in the working precision."""
         return np.empty(shape, self.low)
+
+    def empty_like(self, values: Any) -> Any:
+        """Room of the same shape and precision."""
+        return np.empty_like(values)
 
     def halved(self, values: Any) -> Any:
         """In half precision where the device multiplies it faster: not here."""
@@ -104,7 +107,7 @@ class Numpy:
 class Torch:
     """Arrays on a GPU (or, to test the same code, on the processor)."""
 
-    eigh_cost: ClassVar[float] = 150.0  # a GPU is slow at it; Cholesky factors take its place
+    eigh_cost: ClassVar[float] = 150.0  # a GPU is slow at it: Cholesky factors take its place
     targets_at_once: ClassVar[int] = 8192
 
     def __init__(self, precision: str, device: str = "cuda"):
@@ -115,6 +118,7 @@ class Torch:
         self.torch, self.device = torch, torch.device(device)
         self.low = torch.float64 if precision == "float64" else torch.float32
         self.exact, self.half = precision == "float64", precision == "mixed"
+        self.turns = self.half  # in axes as given, eight bits would drown the small directions
 
     def double(self, values: Any) -> Any:
         return self._tensor(values).to(self.torch.float64)
@@ -139,6 +143,11 @@ class Torch:
     def eigh(self, matrix: Any) -> tuple[Any, Any]:
         return self.torch.linalg.eigh(matrix)
 
+    def axes(self, matrix: Any) -> tuple[None, Any]:
+        # any orthogonal basis near the principal one serves half precision; single precision finds it fast enough
+        vectors = self.torch.linalg.eigh(matrix.to(self.torch.float32))[1]
+        return None, self.torch.linalg.qr(vectors.to(self.torch.float64))[0]
+
     def solver(self, matrix: Any, alpha: float) -> Any:
         shifted = matrix.clone()
         shifted.diagonal().add_(alpha)
@@ -151,14 +160,14 @@ class Torch:
         factor, failed = self.torch.linalg.cholesky_ex(matrix)
         return not int(failed) and bool((factor.diagonal() ** 2 > floor).all())
 
-    def triangle(self, rows: Any) -> Any:
-        return self.torch.linalg.qr(rows, mode="r")[1]
-
     def concatenate(self, parts: list[Any]) -> Any:
         return self.torch.cat(parts)
 
     def empty_low(self, *shape: int) -> Any:
         return self.torch.empty(shape, dtype=self.low, device=self.device)
+
+    def empty_like(self, values: Any) -> Any:
+        return self.torch.empty_like(values)
 
     def halved(self, values: Any) -> Any:
         # rounding to eight bits is independent from row to row, so sums over rows hardly feel it

@@ -19,11 +19,11 @@ from pipeline.ridge.checks import (
 )
 from pipeline.ridge.factor import Dual, Part, Primal, Source
 from pipeline.ridge.grid import COARSE, FINE, Grid, grid
-from pipeline.ridge.predict import CHOLESKY_LIMIT, HOW, Sums, at_chosen
+from pipeline.ridge.predict import CHOLESKY_LIMIT, HOW, Norms, Sums, at_chosen
 from pipeline.ridge.score import FLAT, SCORES, r, r2
 from pipeline.ridge.targets import Chunk, Targets
 
-TIES = 8  # units of rounding by which equal scores may differ: the larger alpha is then taken
+TIES = 4  # units of rounding by which equal scores may differ: the larger alpha is then taken
 
 
 class Scores(NamedTuple):
@@ -194,89 +194,115 @@ class _Fold:
         self.factor, self.k, self.task = factor, k, task
         self.parts = _positions(task.folds[k][0], task.inner[k]) if len(task.grid.alphas) > 1 else []
         self.ways = [self._way(part) for part in self.parts]
-        told = sorted({f"{factor.name} {way}" for way in self.ways}) or [factor.name]
-        self.path = ", ".join(told) + ("" if task.grid.weights is None else f", {len(task.grid.nodes)} nodes")
-
-    def _way(self, part: Part) -> plan.Way:
-        size = self.factor.low.shape[1] if isinstance(self.factor, Primal) else len(part.rows)
-        nodes = self.task.grid.nodes
-        return plan.inner_way(size, len(part.held_out), self.task.shape[1], len(nodes), self._safe, self.task.ops)
 
     @property
-    def _safe(self) -> bool:
-        return bool(self.task.grid.nodes[0] > CHOLESKY_LIMIT * self.factor.trace())
+    def path(self) -> str:
+        """How, in words."""
+        nodes = f" at {len(self.task.grid.nodes)} nodes" if self.task.grid.weights is not None else ""
+        ways = sorted({f"{way}{'' if way.how == Norms.name else nodes}" for way in self.ways})
+        return " ".join([self.factor.name, *ways])
 
-    def run(self) -> tuple[np.ndarray, np.ndarray, "_Tested"]:
-        """All targets."""
-        task, n_targets = self.task, self.task.shape[1]
-        total, count = np.zeros((len(task.grid.nodes), n_targets)), np.zeros(n_targets)
-        best, score, tested = np.zeros(n_targets, int), np.full(n_targets, np.nan), _Tested(self.k, task)
-        passes = plan.passes([self._bytes(i) for i in range(len(self.parts))])
-        for group in passes:
-            fits = self._prepared(group)
-            moments = self.factor.moments(self.parts[group])
-            last = group is passes[-1]
-            final = self._final() if last else None
-            for chunk in task.targets.chunks(self.k, task.folds[self.k], self._targets_at_once()):
-                every, each = moments(chunk.y)
-                for i, fit, own in zip(range(len(self.parts))[group], fits, each, strict=True):
-                    self._add(i, fit, own, chunk, total, count)
-                if last:
-                    best[chunk.columns], score[chunk.columns] = self._best(
-                        total[:, chunk.columns], count[chunk.columns]
-                    )
-                    tested.add(final, every, best[chunk.columns], chunk)
-        return task.grid.alphas[best], score, tested
-
-    def _bytes(self, i: int) -> int:
-        size = self.factor.low.shape[1] if isinstance(self.factor, Primal) else len(self.parts[i].rows)
-        return 4 * len(self.task.grid.nodes) * (len(self.parts[i].held_out) + 1) * size
-
-    def _targets_at_once(self) -> int:
-        size = self.factor.low.shape[1] if isinstance(self.factor, Primal) else len(self.task.folds[self.k][0])
-        most = max((len(part.held_out) for part in self.parts), default=1)
-        n_train = len(self.task.folds[self.k][0])
-        return self.task.chunk or plan.targets_per_chunk(
-            n_train, size, most, len(self.parts), len(self.task.grid.nodes), self.task.ops
+    def _way(self, part: Part) -> plan.Way:
+        alphas, nodes = self.task.grid.alphas, self.task.grid.nodes
+        return plan.inner_way(
+            self.factor.size(part),
+            len(part.held_out),
+            self.task.shape[1],
+            len(alphas),
+            len(nodes),
+            self._safe(nodes),
+            self.task.ops,
         )
 
-    def _prepared(self, group: slice) -> list[Any]:
-        nodes, ops = self.task.grid.nodes, self.task.ops
-        return [
-            HOW[way.how](self.factor.inner(part), nodes, way.cholesky, ops)
-            for part, way in zip(self.parts[group], self.ways[group], strict=True)
-        ]
+    def _safe(self, alphas: np.ndarray) -> bool:
+        return bool(alphas[0] > CHOLESKY_LIMIT * self.factor.trace())
+
+    def run(self) -> tuple[np.ndarray, np.ndarray, "_Tested"]:
+        """All targets: index of the alpha, inner score, and test."""
+        n_targets, tested = self.task.shape[1], _Tested(self.k, self.task)
+        best, score = np.zeros(n_targets, int), np.full(n_targets, np.nan)
+        sums: dict[int, _Mean] = {}  # by chunk; only those of operators that need several passes are kept
+        *earlier, last = plan.passes([self._bytes(i) for i in range(len(self.parts))])
+        for group in earlier:
+            for chunk, _, scores in self._scored(group):
+                sums.setdefault(chunk.columns.start, _Mean()).add(scores)
+        final = self._final()
+        for chunk, moments, scores in self._scored(last):
+            own = sums.pop(chunk.columns.start, _Mean()).add(scores)
+            best[chunk.columns], score[chunk.columns] = self._best(own, chunk)
+            tested.add(final, moments, best[chunk.columns], chunk)
+        return self.task.grid.alphas[best], score, tested
+
+    def _scored(self, group: slice) -> Iterator[tuple[Chunk, Any, list[np.ndarray]]]:
+        """Chunk, moments of all training rows, and each part's scores (alpha, target)."""
+        fits, indices = [self._prepared(i) for i in range(len(self.parts))[group]], range(len(self.parts))[group]
+        moments = self.factor.moments(self.parts[group])
+        for chunk in self.task.targets.chunks(self.k, self.task.folds[self.k], self._targets_at_once()):
+            every, each = moments(chunk.y)
+            yield (
+                chunk,
+                every,
+                [self._scores(i, fit, own, chunk) for i, fit, own in zip(indices, fits, each, strict=True)],
+            )
+
+    def _scores(self, i: int, fit: Any, moments: Any, chunk: Chunk) -> np.ndarray:
+        y = chunk.y[self.task.ops.rows(self.parts[i].held_out)]
+        held = self.task.targets.held((self.k, i), chunk, y, moments.mean)
+        scores = SCORES[self.task.select](fit(moments.own, y, moments.held), held)
+        return scores if self._alphas(i) is self.task.grid.alphas else self.task.grid.spread(scores)
+
+    def _alphas(self, i: int) -> np.ndarray:
+        return self.task.grid.alphas if self.ways[i].how == Norms.name else self.task.grid.nodes
+
+    def _bytes(self, i: int) -> int:
+        size = self.factor.size(self.parts[i])
+        rows = size if self.ways[i].how == Norms.name else len(self._alphas(i)) * (len(self.parts[i].held_out) + 1)
+        return 4 * rows * size
+
+    def _targets_at_once(self) -> int:
+        n_train = len(self.task.folds[self.k][0])
+        size = max((self.factor.size(part) for part in self.parts), default=n_train)
+        rows = max((len(self._alphas(i)) * len(part.held_out) for i, part in enumerate(self.parts)), default=1)
+        return self.task.chunk or plan.targets_per_chunk(n_train, size, rows, len(self.parts), self.task.ops)
+
+    def _prepared(self, i: int) -> Any:
+        way = self.ways[i]
+        return HOW[way.how](self.factor.inner(self.parts[i]), self._alphas(i), way.cholesky, self.task.ops)
 
     def _final(self) -> Any:
         fit, task = self.factor.final(), self.task
-        safe = bool(task.grid.alphas[0] > CHOLESKY_LIMIT * self.factor.trace())
-        way = plan.final_way(
-            fit.size, len(fit.left), task.shape[1], len(task.grid.alphas), fit.diagonal is not None, safe, task.ops
-        )
+        n_rows, n_alphas, safe = len(fit.left), len(task.grid.alphas), self._safe(task.grid.alphas)
+        way = plan.final_way(fit.size, n_rows, task.shape[1], n_alphas, fit.diagonal is not None, safe, task.ops)
         return at_chosen(fit, task.grid.alphas, way.how == "scaled", way.cholesky, task.ops)
 
-    def _add(self, i: int, fit: Any, own: Any, chunk: Chunk, total: np.ndarray, count: np.ndarray) -> None:
-        part = self.parts[i]
-        y = chunk.y[self.task.ops.rows(part.held_out)]
-        training = chunk.y[self.task.ops.rows(part.rows)]
-        held = self.task.targets.held((self.k, i), chunk, y, training)
-        scores = SCORES[self.task.select](fit(own, y), held)
-        # NaN (a target constant in this fold) is left out of the mean
-        known = np.isfinite(scores).all(axis=0)
-        total[:, chunk.columns] += np.where(known, scores, 0)
-        count[chunk.columns] += known
-
-    def _best(self, total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _best(self, scores: "_Mean", chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
         """Index of the best alpha and its mean score; of equals, up to rounding, the larger alpha."""
+        n_targets = chunk.columns.stop - chunk.columns.start
         if not self.parts:
-            return np.zeros(len(count), int), np.full(len(count), np.nan)
-        mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-        mean = self.task.grid.spread(mean)
+            return np.zeros(n_targets, int), np.full(n_targets, np.nan)
+        mean = scores.value()
         slack = TIES * np.finfo(np.float64 if self.task.ops.exact else np.float32).eps
         ranked = np.nan_to_num(mean, nan=-np.inf)
         equal = ranked >= ranked.max(axis=0) - slack
         best = len(mean) - 1 - np.argmax(equal[::-1], axis=0)
-        return best, mean[best, np.arange(len(best))]
+        return best, mean[best, np.arange(n_targets)]
+
+
+class _Mean:
+    """Mean score over inner folds; a target constant in one of them (NaN) is left out of its mean."""
+
+    total: np.ndarray | float = 0.0
+    count: np.ndarray | float = 0.0
+
+    def add(self, scores: list[np.ndarray]) -> "_Mean":
+        for one in scores:
+            known = np.isfinite(one).all(axis=0)
+            self.total, self.count = self.total + np.where(known, one, 0), self.count + known
+        return self
+
+    def value(self) -> np.ndarray:
+        """(alpha, target); NaN where no inner fold tells."""
+        return np.divide(self.total, self.count, out=np.full_like(self.total, np.nan), where=self.count > 0)
 
 
 class _Tested:

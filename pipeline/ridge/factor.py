@@ -40,13 +40,24 @@ class Fit(NamedTuple):
         return self.left.shape[1]
 
 
+class Moments(NamedTuple):
+    """Of some training rows' responses: what weights are solved from, (size, target), and their mean, (target).
+
+    `held` are the held-out rows' cross-products, centred by their own means, where they cost nothing.
+    """
+
+    own: Any
+    mean: Any
+    held: Any = None
+
+
 class Primal:
-    """Few features. In the principal axes of the fold's training rows.
+    """Few features. In the principal axes of the fold's training rows, where these are quickly found.
 
     There single precision rounds each direction by its own size; in the axes
-    as given, the rounding of the largest would drown the smallest, which a
-    small alpha magnifies. Directions in which the training rows do not vary
-    get no weight and are left out.
+    as given, the rounding of the largest drowns the smallest, which a small
+    alpha magnifies. Directions in which the training rows do not vary get no
+    weight and are left out.
     """
 
     name = "primal"
@@ -56,29 +67,47 @@ class Primal:
         self.ops = ops = source.ops
         gram, total = source.gram(train)
         mean = total / len(train)
-        gram = gram - len(train) * mean[:, None] * mean[None, :]
-        values, vectors = ops.eigh(gram)
-        told = ops.get(values)
-        first = int(np.searchsorted(told, max(told[-1:].max(initial=0), 0) * len(told) * np.finfo(float).eps, "right"))
-        self.values, self.floor = values[first:], 10 * len(told) * np.finfo(float).eps * float(told[-1:].sum())
-        self.train, self.test = ((source.X[ops.rows(rows)] - mean) @ vectors[:, first:] for rows in (train, test))
+        self.gram = gram - len(train) * mean[:, None] * mean[None, :]
+        self.train, self.test = (source.X[ops.rows(rows)] - mean for rows in (train, test))
+        self.rounding = 10 * len(gram) * np.finfo(float).eps
+        self.floor = self.rounding * float(ops.get(self.gram.diagonal()).sum())
+        self.values: Any = None
+        if ops.turns:
+            self._turn()
         self.low = ops.narrow(self.train)
+
+    def _turn(self) -> None:
+        values, vectors = self.ops.axes(self.gram)
+        first = 0
+        if values is None:
+            self.gram = vectors.T @ self.gram @ vectors
+        else:
+            told = self.ops.get(values)
+            first = int(np.searchsorted(told, told[-1:].sum() * len(told) * np.finfo(float).eps, "right"))
+            self.floor, self.values = self.rounding * float(told[-1:].sum()), values[first:]
+        self.train, self.test = self.train @ vectors[:, first:], self.test @ vectors[:, first:]
 
     def trace(self) -> float:
         """Sum of the eigenvalues."""
-        return float(self.values.sum())
+        return float(self.gram.diagonal().sum())
+
+    def size(self, part: Part) -> int:
+        """Unknowns of a fit."""
+        return self.train.shape[1]
 
     def final(self) -> Fit:
         """All training rows, to predict the test rows."""
-        return Fit(self.test, diagonal=self.values)
+        return Fit(self.test, self.gram if self.values is None else None, self.values, self.floor)
 
     def inner(self, part: Part) -> Fit:
         """Some training rows, to predict others: downdated from all."""
         dropped = self.train[self.ops.rows(_rest(len(self.train), part.rows))]
         mean = -dropped.sum(0) / len(part.rows)  # the sum over all training rows is 0
         matrix = -(dropped.T @ dropped) - len(part.rows) * mean[:, None] * mean[None, :]
-        size = len(matrix)
-        matrix.reshape(-1)[:: size + 1] += self.values
+        if self.values is None:
+            matrix += self.gram
+        else:
+            matrix.reshape(-1)[:: len(matrix) + 1] += self.values
         return Fit(self.train[self.ops.rows(part.held_out)] - mean, matrix, floor=self.floor)
 
     def moments(self, parts: list[Part]) -> "Crossproducts":
@@ -97,19 +126,25 @@ class Crossproducts:
         # parts that leave out every row once between them need no pass of their own over all rows
         self.whole = sum(map(len, self.rests)) == n and len(np.unique(np.concatenate(self.rests))) == n
         self.sums = [self.X[self.ops.rows(rest)].sum(0) for rest in self.rests]
+        # many held-out rows that are all that is left out: their products are at hand
+        few = [len(part.held_out) <= self.X.shape[1] for part in parts]
+        same = [np.array_equal(np.sort(p.held_out), rest) for p, rest in zip(parts, self.rests, strict=True)]
+        self.held = [not f and s for f, s in zip(few, same, strict=True)]
 
-    def __call__(self, y: Any) -> tuple[Any, list[Any]]:
+    def __call__(self, y: Any) -> tuple[Any, list[Moments]]:
         """(feature, target) of all training rows, and of each part; y (training row, target) less its mean."""
         left_out = [self.X[rows].T @ y[rows] for rows in map(self.ops.rows, self.rests)]
         every = sum(left_out[1:], start=left_out[0]) if self.whole else self.X.T @ y
         return every, [self._of(i, every, left_out[i], y) for i in range(len(self.parts))]
 
-    def _of(self, i: int, every: Any, left_out: Any, y: Any) -> Any:
+    def _of(self, i: int, every: Any, left_out: Any, y: Any) -> Moments:
         total = y[self.ops.rows(self.rests[i])].sum(0)
         found = every - left_out
-        # sums over the part are minus those over the rest, on both sides
+        # sums over the part are minus those over the rest, on both sides, for both are 0 over all
         found -= (self.sums[i] / self.sizes[i])[:, None] * total[None, :]
-        return found
+        if self.held[i]:
+            left_out -= self.sums[i][:, None] * (total / len(self.rests[i]))[None, :]
+        return Moments(found, -total / self.sizes[i], left_out if self.held[i] else None)
 
 
 class Dual:
@@ -124,6 +159,10 @@ class Dual:
     def trace(self) -> float:
         """Sum of the eigenvalues."""
         return float(self.kernel.diagonal().sum())
+
+    def size(self, part: Part) -> int:
+        """Unknowns of a fit."""
+        return len(part.rows)
 
     def final(self) -> Fit:
         """All training rows, to predict the test rows."""
@@ -152,9 +191,13 @@ class Rows:
     def __init__(self, ops: Any, parts: list[Part]):
         self.rows = [ops.rows(part.rows) for part in parts]
 
-    def __call__(self, y: Any) -> tuple[Any, list[Any]]:
-        parts = [y[rows] for rows in self.rows]
-        return y, [part - part.mean(0) for part in parts]
+    def __call__(self, y: Any) -> tuple[Any, list[Moments]]:
+        """(training row, target), and of each part; y less its mean."""
+        return y, [self._of(y[rows]) for rows in self.rows]
+
+    def _of(self, own: Any) -> Moments:
+        mean = own.mean(0)
+        return Moments(own - mean, mean)
 
 
 class Source:

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from pipeline.ridge.predict import Norms, Predictions, Turned
+from pipeline.ridge.predict import BLOCK, Norms, Predictions, Turned
 
 DOUBLE = 2.0  # single-precision multiply-adds in the time of one in double precision
 FACTOR, SOLVE = 0.42, 1.6  # of size^3 and of size^2 rows: a Cholesky factor and its solution, slower than products
@@ -21,19 +21,23 @@ class Way(NamedTuple):
         return self.how + (" by Cholesky" if self.cholesky else "")
 
 
-def inner_way(size: int, n_rows: int, n_targets: int, n_alphas: int, safe: bool, ops: Any) -> Way:
-    """For the scores of all alphas on held-out rows. `safe`: alphas are large enough for Cholesky factors."""
-    every = n_alphas * n_rows * size
+def inner_way(size: int, n_rows: int, n_targets: int, n_alphas: int, n_nodes: int, safe: bool, ops: Any) -> Way:
+    """For the scores of all alphas on held-out rows.
+
+    `n_nodes` stand for `n_alphas` where each costs products of its own; `safe`: alphas are large enough for
+    Cholesky factors.
+    """
+    every = n_nodes * n_rows * size
     eigh = DOUBLE * (ops.eigh_cost * size**3 + size**2 * n_rows)
     costs = {
         Way(Predictions.name, False): eigh + every * size + n_targets * every,
-        Way(Turned.name, False): eigh + n_targets * (size**2 + every + SCALE * n_alphas * size),
-        Way(Norms.name, False): eigh
-        + DOUBLE * 3 * size**2 * n_rows
-        + n_targets * (size**2 * (1 + 0.625 * n_alphas) + n_rows * size),
+        Way(Turned.name, False): eigh + n_targets * (size**2 + every + SCALE * n_nodes * size),
     }
     if safe:
-        costs[Way(Predictions.name, True)] = _cholesky(size, n_rows, n_alphas) + n_targets * every
+        costs[Way(Predictions.name, True)] = _cholesky(size, n_rows, n_nodes) + n_targets * every
+    if not ops.exact:
+        each = size * (2 * size + min(n_rows, size) + 1.5 * BLOCK + 3 * n_alphas + 4 * SCALE)
+        costs[Way(Norms.name, False)] = eigh + DOUBLE * size**2 * (n_rows + SCALE) + n_targets * each
     return min(costs, key=costs.__getitem__)
 
 
@@ -55,9 +59,9 @@ def _cholesky(size: int, n_rows: int, n_alphas: int) -> float:
     return DOUBLE * n_alphas * (FACTOR * size**3 + SOLVE * size**2 * n_rows)
 
 
-def targets_per_chunk(n_train: int, size: int, n_rows: int, n_parts: int, n_alphas: int, ops: Any) -> int:
+def targets_per_chunk(n_train: int, size: int, n_rows: int, n_parts: int, ops: Any) -> int:
     """As many as fit into `CHUNK` bytes; never more than is good for the device."""
-    each = 4 * (5 * n_train + (n_parts + 2) * size + n_alphas * n_rows)
+    each = 4 * (5 * n_train + (2 * n_parts + 6) * size + n_rows)
     return int(min(max(CHUNK // max(each, 1), 16), ops.targets_at_once))
 
 

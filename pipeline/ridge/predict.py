@@ -11,6 +11,8 @@ import numpy as np
 
 from pipeline.ridge.factor import Fit
 
+NEAR = 0.01  # of eigenvalue + alpha: at that distance both forms of h_p h_q are good to single precision
+BLOCK = 64  # rows of near pairs taken together
 CHOLESKY_LIMIT = 1e-7  # of the matrix' trace: below, an alpha is left to the eigendecomposition, which loses no digits
 
 
@@ -67,8 +69,8 @@ class Predictions:
         self.ops, self.n_alphas, self.n_rows = ops, len(alphas), len(fit.left)
         self.stack = ops.halved(operators(fit, alphas, cholesky, ops))
 
-    def __call__(self, moments: Any, y: Any) -> Sums:
-        """`moments` (size, target), `y` (held-out row, target)."""
+    def __call__(self, moments: Any, y: Any, held: Any = None) -> Sums:
+        """`moments` (size, target), `y` (held-out row, target); `held` is not needed."""
         found = self.ops.halved_product(self.stack, moments)
         split = self.n_alphas * self.n_rows
         about = found[:split].reshape(self.n_alphas, self.n_rows, -1)
@@ -88,8 +90,8 @@ class Turned:
         self.back, self.left, self.mean = ops.narrow(vectors.T), ops.narrow(left - mean), ops.narrow(mean[None, :])
         self.shrink = ops.narrow(shrink)[:, :, None]
 
-    def __call__(self, moments: Any, y: Any) -> Sums:
-        """`moments` (size, target), `y` (held-out row, target)."""
+    def __call__(self, moments: Any, y: Any, held: Any = None) -> Sums:
+        """`moments` (size, target), `y` (held-out row, target); `held` is not needed."""
         turned = self.back @ moments
         found = []
         for shrink in self.shrink:
@@ -100,43 +102,66 @@ class Turned:
 
 
 class Norms:
-    """Without predictions: more held-out rows than unknowns.
+    """Without predictions, and with every alpha for the price of one.
 
-    The sum of products with the response needs only the held-out rows'
-    cross-products; the sum of squares is the squared norm of R w, where
-    R'R = left'left and R is triangular.
+    In the training set's axes the weights are h_p z_p, with h = 1 / (s + alpha)
+    and z the moments. What a score needs of the predictions is then
+    sum_p h_p z_p b_p, where b are the held-out rows' products with the
+    response, and w'Mw for the held-out rows' own products M. The latter too
+    is linear in h, because of
+
+        h_p h_q = (h_p - h_q) / (s_q - s_p),
+
+    so that one product with N_pq = M_pq / (s_q - s_p) serves all alphas:
+    w'Mw = 2 sum_p h_p z_p (N z)_p. Where two eigenvalues are so near that the
+    difference would lose digits, h_p h_q is (h_p^2 + h_q^2) / 2 but for half
+    the squared relative difference of h.
     """
 
     name = "norms"
 
     def __init__(self, fit: Fit, alphas: np.ndarray, cholesky: bool, ops: Any):
-        shrink, vectors = spectrum(fit, alphas, ops)
+        self.ops = ops
+        values, vectors = ops.eigh(fit.matrix)
+        values = values.clip(0)
         left = fit.left @ vectors
         mean = left.mean(0)
-        self.ops, self.back, self.left = ops, ops.narrow(vectors.T), ops.narrow((left - mean).T)
-        self.shrink, self.means = ops.narrow(shrink), ops.narrow(shrink * mean)
-        triangle = ops.triangle(left - mean)
-        self.bands = [
-            (slice(start, None), ops.narrow(ops.concatenate([triangle[start:end, start:] * own[start:] for own in shrink])))
-            for start, end in _bands(len(triangle), fit.size)
-        ]
-        self.n_alphas = len(alphas)
+        left = (left - mean) * (values > fit.floor)
+        shrink = (values > fit.floor) / (values + ops.double(alphas)[:, None])
+        self.shrink, self.means, self.squared = (ops.narrow(x) for x in (shrink, shrink * mean, shrink**2))
+        # N is antisymmetric: z'Nz is 0, and what all h have in common may go before it is rounded
+        common = (shrink @ values**2) / (values**2).sum() if len(values) else shrink.sum(1)
+        self.apart = ops.narrow(1 / (values + ops.double(alphas)[:, None]) - common[:, None])
+        self.back, self.left = ops.narrow(vectors.T), ops.narrow(left.T)
+        self.far, self.near = _far_and_near(left.T @ left, ops.get(values), float(alphas[0]), ops)
 
-    def __call__(self, moments: Any, y: Any) -> Sums:
-        """`moments` (size, target), `y` (held-out row, target)."""
-        turned = self.back @ moments
-        cross = self.shrink @ (turned * (self.left @ y))
-        square = 0
-        for columns, band in self.bands:
-            found = (band @ turned[columns]).reshape(self.n_alphas, -1, turned.shape[1])
-            square = square + self.ops.dots(found, found)
-        return Sums(self.ops.get(cross), square, self.ops.get(self.means @ turned))
+    def __call__(self, moments: Any, y: Any, held: Any = None) -> Sums:
+        """`moments` (size, target), `y` (held-out row, target); `held`, their cross-products, if these are at hand."""
+        turned, shrink, get = self.back @ moments, self.shrink, self.ops.get
+        products = self.left @ y if held is None else self.back @ held
+        products *= turned
+        far, near = self.far @ turned, self.ops.empty_like(turned)
+        for rows, columns, block in self.near:
+            near[rows] = block @ turned[columns]
+        far *= turned
+        near *= turned
+        square = 2 * get(self.apart @ far) + get(self.squared @ near)
+        return Sums(get(shrink @ products), square, get(self.means @ turned))
 
 
-def _bands(n_rows: int, size: int, n: int = 4) -> list[tuple[int, int]]:
-    """A triangle cut into a few bands of rows, each without the zeros left of it: 5/8 of the square's work."""
-    edges = np.linspace(0, min(n_rows, size), n + 1).astype(int)
-    return [(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+def _far_and_near(products: Any, values: np.ndarray, alpha: float, ops: Any) -> tuple[Any, list]:
+    """N of the pairs that are apart, and blocks (rows, columns, M) that hold the others; eigenvalues ascend."""
+    reach = NEAR * (values + alpha)
+    step = values[None, :] - values[:, None]
+    close = np.abs(step) <= np.maximum(reach[None, :], reach[:, None])
+    far = products * ops.double(np.where(close, 0, 1 / np.where(close, 1, step)))
+    blocks = []
+    for start in range(0, len(values), BLOCK):
+        rows = slice(start, start + BLOCK)
+        columns = np.flatnonzero(close[rows].any(axis=0))
+        columns = slice(int(columns[0]), int(columns[-1]) + 1)
+        blocks.append((rows, columns, ops.narrow(products[rows, columns] * ops.double(close[rows, columns]))))
+    return ops.narrow(far), blocks
 
 
 def at_chosen(fit: Fit, alphas: np.ndarray, turn: bool, cholesky: bool, ops: Any) -> "Scaled | Grouped":

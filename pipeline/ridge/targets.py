@@ -7,6 +7,8 @@ import numpy as np
 
 from pipeline.ridge.checks import Fold
 
+SUSPECT = 1e-6  # of a target's magnitude: whoever varies more is no constant and needs no closer look
+
 
 class Held(NamedTuple):
     """Moments of the responses in held-out rows, by target: what scores need beside the predictions' own."""
@@ -52,7 +54,9 @@ class Targets:
             yield Chunk(
                 columns,
                 self._standardised(y, mean, inverse),
-                self._standardised(np.array(self.Y[test, columns], np.float64), mean, np.where(inverse > 0, inverse, 1)),
+                self._standardised(
+                    np.array(self.Y[test, columns], np.float64), mean, np.where(inverse > 0, inverse, 1)
+                ),
                 magnitude,
             )
 
@@ -65,27 +69,33 @@ class Targets:
         y *= inverse
         return self.ops.put(y)
 
-    def held(self, name: tuple, chunk: Chunk, y: Any, training: Any = None) -> Held:
-        """Moments of some held-out rows of a chunk; `name` says which rows, `training` the rows of the fit if not all."""
+    def held(self, name: tuple, chunk: Chunk, y: Any, training_mean: Any = 0.0) -> Held:
+        """Moments of some held-out rows of a chunk; `name` says which, `training_mean` is that of the fit's rows."""
         key = (*name, chunk.columns.start, chunk.columns.stop)
         if key not in self._held:
-            self._held[key] = self._reduced(chunk, y, training)
+            self._held[key] = self._reduced(chunk, y, training_mean)
         return self._held[key]
 
-    def _reduced(self, chunk: Chunk, y: Any, training: Any) -> Held:
-        mean, low_high = y.mean(0), self.ops.spread(y)
+    def _reduced(self, chunk: Chunk, y: Any, training_mean: Any) -> Held:
+        mean = y.mean(0)
         centred = y - mean
-        offset = self.ops.get(mean) - (0 if training is None else self.ops.get(training.mean(0)))
-        return Held(len(y), self.ops.dots(centred, centred), offset, _constant(*low_high, chunk.magnitude))
+        square = self.ops.dots(centred, centred)
+        constant = np.zeros(len(square), bool)
+        near = np.sqrt(square / len(y)) <= SUSPECT * (1 + chunk.magnitude)
+        if near.any():
+            constant = near & _constant(*self.ops.spread(y), chunk.magnitude)
+        return Held(len(y), square, self.ops.get(mean - training_mean), constant)
 
 
 def _moments(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, one over the standard deviation (0 for a constant), and magnitude in the unit that gives."""
     mean = y.mean(axis=0)
-    centred = y - mean
-    size = np.abs(mean) + np.maximum(centred.max(axis=0), -centred.min(axis=0))
-    constant = _constant(centred.min(axis=0), centred.max(axis=0), size)
-    deviation = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(y))
+    squares = sum(((rows - mean) ** 2).sum(axis=0) for rows in np.array_split(y, max(len(y) // 256, 1)))
+    deviation = np.sqrt(squares / len(y))
+    size = np.abs(mean) + deviation
+    constant = deviation <= SUSPECT * size
+    if constant.any():
+        constant &= _constant(y.min(axis=0) - mean, y.max(axis=0) - mean, np.abs(mean))
     inverse = np.divide(1, deviation, out=np.zeros_like(mean), where=~constant)
     return mean, inverse, size * np.where(constant, 1, inverse)
 
