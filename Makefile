@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint env docs
+.PHONY: demo test test-all lint env docs bench
 .DEFAULT_GOAL := demo
 
 env: $(INSTALLED)
@@ -28,6 +28,10 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+bench: env
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
+	$(BIN)/python benchmarks/run.py
 
 docs: env
 	$(BIN)/python -m pipeline schema > configs/schema.json

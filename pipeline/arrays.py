@@ -102,6 +102,17 @@ def load(path: Path, *dims: str) -> "xr.Dataset":
     return ds
 
 
+@contextmanager
+def opened(path: Path, *dims: str) -> Iterator["xr.Dataset"]:
+    """As `load`, but values are read only when they are asked for: for files larger than memory."""
+    import xarray as xr
+
+    verify(path)
+    with xr.open_dataset(path, engine="h5netcdf", cache=False) as ds:
+        require(ds, *dims)
+        yield ds
+
+
 def save_table(
     frame: "pd.DataFrame",
     path: Path,

@@ -1,13 +1,14 @@
 """Fit one person with one model, every layer, and say how well."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from pipeline import ridge, splits
+from pipeline import ridge, scratch, splits
 from pipeline.problems import Problem, StudyError
 from pipeline.settings import Settings
 
@@ -25,7 +26,7 @@ Folds = list[tuple[np.ndarray, np.ndarray]]
 class Encoding(Settings):
     """How the linear maps are fitted and tested."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     alphas: tuple[PositiveFloat, PositiveFloat, PositiveInt] = Field(
         (1.0, 1e8, 17),
@@ -46,8 +47,13 @@ class Encoding(Settings):
     trim_s: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         (0.0, 0.0), description="s left out at the start and the end of every run"
     )
-    precision: Literal["float32", "float64"] = Field(
-        "float32", description="of what grows with the targets; the rest is float64"
+    precision: Literal["float32", "float64", "mixed"] = Field(
+        "float32",
+        description="of what grows with the targets; the rest is float64. `mixed` chooses alpha from fewer measurements "
+        "(in bfloat16 where the device is faster at it) and reports in float32",
+    )
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="where the maps are fitted; `cuda` is a GPU through torch"
     )
 
     @model_validator(mode="after")
@@ -86,9 +92,13 @@ class Samples(NamedTuple):
     kept: dict[str, np.ndarray]
 
 
-def gather(recordings: Mapping[str, "xr.Dataset"], split: Mapping[str, str], trim_s: tuple[float, float]) -> Samples:
-    """Lay the runs of one person end to end, without the trimmed samples."""
-    kept, Y, runs, times = {}, [], [], []
+def gather(
+    recordings: Mapping[str, "xr.Dataset"],
+    split: Mapping[str, str],
+    trim_s: tuple[float, float],
+    folder: Path | None = None,
+) -> Samples:
+    """Lay the runs of one person end to end, without the trimmed samples; in a file in `folder` where that is large."""
     spacings = {float(ds.attrs["tr_s"]) for ds in recordings.values()}
     if len(spacings) > 1:
         raise StudyError(
@@ -101,14 +111,21 @@ def gather(recordings: Mapping[str, "xr.Dataset"], split: Mapping[str, str], tri
         )
     tr_s = spacings.pop()
     _same_targets(recordings)
+    start, end = (round(t / tr_s) for t in trim_s)
+    kept = {run: np.arange(start, ds.sizes["sample"] - end) for run, ds in recordings.items()}
+    run = np.repeat(list(kept), [len(rows) for rows in kept.values()])
+    times = np.concatenate([ds["time"].values[kept[r]] for r, ds in recordings.items()])
+    return Samples(_stacked(recordings, kept, folder), run, np.array([split[r] for r in run]), times, tr_s, kept)
+
+
+def _stacked(recordings: Mapping[str, "xr.Dataset"], kept: dict[str, np.ndarray], folder: Path | None) -> np.ndarray:
+    first = next(iter(recordings.values()))["responses"]
+    Y = scratch.room((sum(map(len, kept.values())), first.sizes["target"]), first.dtype, folder)
+    start = 0
     for run, ds in recordings.items():
-        start, end = (round(t / tr_s) for t in trim_s)
-        kept[run] = np.arange(start, ds.sizes["sample"] - end)
-        Y.append(ds["responses"].values[kept[run]])
-        runs += [run] * len(kept[run])
-        times.append(ds["time"].values[kept[run]])
-    run = np.array(runs)
-    return Samples(np.concatenate(Y), run, np.array([split[r] for r in runs]), np.concatenate(times), tr_s, kept)
+        Y[start : start + len(kept[run])] = ds["responses"].values[kept[run]]
+        start += len(kept[run])
+    return Y
 
 
 def _same_targets(recordings: Mapping[str, "xr.Dataset"]) -> None:
@@ -151,17 +168,17 @@ def designs(
     activations: Mapping[str, "xr.Dataset"],
     recordings: Mapping[str, "xr.Dataset"],
     samples: Samples,
+    which: Iterable[int] | None = None,
 ) -> Iterator[Float[np.ndarray, "sample delayed"]]:
-    """The design of each seed and layer in turn, runs end to end in the order of `samples`."""
+    """The design of each seed and layer in turn (or `which` of them), runs end to end in the order of `samples`."""
     first = next(iter(activations.values()))
-    seeds = range(first.sizes.get("seed", 1))
-    for seed in seeds:
-        for layer in range(first.sizes["layer"]):
-            blocks = [
-                _block(recording, activations[run], recordings[run], seed, layer)[samples.kept[run]]
-                for run in samples.kept
-            ]
-            yield _diagonal(blocks) if first.attrs["private"] else np.concatenate(blocks)
+    n_layers = first.sizes["layer"]
+    for index in range(first.sizes.get("seed", 1) * n_layers) if which is None else which:
+        seed, layer = divmod(index, n_layers)
+        blocks = [
+            _block(recording, activations[run], recordings[run], seed, layer)[samples.kept[run]] for run in samples.kept
+        ]
+        yield _diagonal(blocks) if first.attrs["private"] else np.concatenate(blocks)
 
 
 def _block(recording: "Recording", activations: "xr.Dataset", ds: "xr.Dataset", seed: int, layer: int) -> np.ndarray:
@@ -199,6 +216,7 @@ def encode(
     regions_table: "pd.DataFrame | None",
     settings: Encoding,
     seed: int = 0,
+    parts: "scratch.Parts | None" = None,
 ) -> "xr.Dataset":
     """Scores of one model on one person: (seed,) layer, fold, target.
 
@@ -206,54 +224,68 @@ def encode(
     as missing. `agreement` is the share each tested sample has in a region's
     mean correlation (z of the response times z of the prediction), from which
     intervals and paired tests are made without keeping any prediction.
+    `parts` keeps each layer as soon as it is done, and gives those that an
+    interrupted run had done.
     """
-    samples = gather(recordings, split, settings.trim_s)
+    samples = gather(recordings, split, settings.trim_s, parts and parts.folder)
     targets = tuple(map(str, next(iter(recordings.values()))["target"].values))
-    usable = np.isfinite(samples.Y).all(axis=0)
+    usable = _usable(samples.Y)
     rois, member = regions(targets, regions_table)
     outer, inner = folds_of(samples, settings, seed)
-    scores = ridge.cross_validate(
-        designs(recording, activations, recordings, samples),
-        samples.Y[:, usable],
+    first = next(iter(activations.values()))
+    n_layers = first.sizes.get("seed", 1) * first.sizes["layer"]
+    done = {} if parts is None else {i: part for i in range(n_layers) if (part := parts.read(i)) is not None}
+    missing = [i for i in range(n_layers) if i not in done]
+    fits = ridge.each_layer(
+        designs(recording, activations, recordings, samples, missing),
+        samples.Y,
         folds=outer,
         inner=inner,
         alphas=settings.grid(),
         select=settings.select,
         precision=settings.precision,
-        pools=member[:, usable],
+        device=settings.device,
+        pools=member & usable,
     )
-    first = next(iter(activations.values()))
-    return _labelled(scores, first, samples, outer, targets, usable, rois, member)
+    for i, fit in zip(missing, fits, strict=True):
+        done[i] = _kept(fit, usable)
+        if parts is not None:
+            parts.write(i, done[i])
+    return _labelled([done[i] for i in range(n_layers)], first, samples, outer, targets, rois, member)
 
 
-def _labelled(scores, first, samples, outer, targets, usable, rois, member) -> "xr.Dataset":
+def _usable(Y: Shaped[np.ndarray, "sample target"]) -> Bool[np.ndarray, " target"]:
+    """Targets without missing values; the others are made 0 in place, which as constants have no score."""
+    usable = np.ones(Y.shape[1], bool)
+    for rows in np.array_split(Y, max(Y.size // _CELLS, 1)):  # parts of Y itself, which may lie in a file
+        usable &= np.isfinite(rows).all(axis=0)
+    for rows in np.array_split(Y, max(Y.size // _CELLS, 1)) if not usable.all() else ():
+        rows[:, ~usable] = 0
+    return usable
+
+
+def _kept(fit: ridge.Scores, usable: np.ndarray) -> dict[str, np.ndarray]:
+    parts = {
+        name: np.where(usable, np.asarray(getattr(fit, name), np.float32), np.float32(np.nan)) for name in _BY_TARGET
+    }
+    return parts | {"agreement": np.asarray(fit.agreement, np.float32), "path": np.array(sorted(set(fit.path)))}
+
+
+def _labelled(layers, first, samples, outer, targets, rois, member) -> "xr.Dataset":
     import xarray as xr
 
     lead = {d: first.sizes[d] for d in ("seed", "layer") if d in first.dims}
 
-    def over_targets(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-        full = np.full((*values.shape[:-1], len(targets)), np.nan, np.float32)
-        full[..., usable] = values
-        return (*lead, "fold", "target"), full.reshape(*lead.values(), len(outer), len(targets))
+    def stacked(name: str) -> np.ndarray:
+        values = np.stack([layer[name] for layer in layers])
+        return values.reshape(*lead.values(), *values.shape[1:])
 
     fold = np.full(len(samples.run), -1)
     for k, (_, test) in enumerate(outer):
         fold[test] = k
-    units = {"r": "1", "r2": "1", "alpha": "1", "inner": "1", "flat": "1", "edge_share": "1"}
+    dims = dict.fromkeys(_BY_TARGET, (*lead, "fold", "target")) | {"agreement": (*lead, "roi", "sample")}
     ds = xr.Dataset(
-        {
-            name: (
-                *over_targets(np.asarray(getattr(scores, name), np.float32)),
-                {"units": unit, "long_name": _LONG[name]},
-            )
-            for name, unit in units.items()
-        }
-    )
-    shape = (*lead.values(), len(rois), len(samples.run))
-    ds["agreement"] = (
-        (*lead, "roi", "sample"),
-        np.asarray(scores.agreement, np.float32).reshape(shape),
-        {"units": "1", "long_name": _LONG["agreement"]},
+        {name: (dim, stacked(name), {"units": "1", "long_name": _LONG[name]}) for name, dim in dims.items()}
     )
     ds["member"] = (
         ("roi", "target"),
@@ -271,16 +303,13 @@ def _labelled(scores, first, samples, outer, targets, usable, rois, member) -> "
     ds = ds.assign_coords(labels).assign_coords(
         run=("sample", samples.run.astype(str)), time=("sample", samples.time_s), fold_of=("sample", fold)
     )
-    return ds.assign_attrs(tr_s=samples.tr_s, ridge_path=" ".join(sorted(set(_flatten(scores.path)))))
+    path = ", ".join(sorted({str(path) for layer in layers for path in layer["path"]}))
+    return ds.assign_attrs(tr_s=samples.tr_s, ridge_path=path)
 
 
-def _flatten(path: object) -> Iterator[str]:
-    if isinstance(path, str):
-        yield path
-    else:
-        for part in path:  # type: ignore[attr-defined]
-            yield from _flatten(part)
+_BY_TARGET = ("r", "r2", "alpha", "inner", "flat", "edge_share")
 
+_CELLS = 2**24  # values looked at together
 
 _LONG = {
     "r": "Pearson correlation of response and prediction on the test samples, 0 for a constant prediction",

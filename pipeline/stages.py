@@ -1,6 +1,7 @@
 """The work of each rule: load, one call, save. Heavy libraries are imported by the stage that needs them."""
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pipeline import arrays
@@ -94,33 +95,43 @@ def _featured(found: "Activations", table: "pd.DataFrame", model: Any) -> "xr.Da
 def encode(job: Job) -> None:
     """One subject, one model, every layer: scores on the held-out samples."""
     from pipeline.encoding import encode as fit
+    from pipeline.scratch import Parts
 
-    runs = job.own_runs()
-    recordings, activations = _of_runs(job, runs)
-    paths = [job.out.recording(job.subject, job.recording, run.run) for run in runs]
-    paths += [job.out.activations(job.model, run.run) for run in runs]
-    ds = fit(
-        component("recording", job.settings["recording"]),
-        activations,
-        recordings,
-        {run.run: run.split for run in runs},
-        job.dataset.targets(job.out.root),
-        component("encoding", job.settings["encoding"]),
-        job.settings["seed"],
-    )
-    leaky = int(component("encoding", job.settings["encoding"]).leaky)
-    ds = ds.assign_attrs(subject=job.subject, recording=job.recording, model=job.model, leaky=leaky)
-    rows = {f"runs.tsv row {run.run}": digest(run) for run in runs}
-    record = job.record("encode", *paths, **job.external(*job.targets_file()), **rows)
-    arrays.save(ds, job.out.scores(job.subject, job.recording, job.model), **record)
-
-
-def _of_runs(job: Job, runs: list[Run]) -> tuple[dict[str, "xr.Dataset"], dict[str, "xr.Dataset"]]:
-    recordings = {
-        r.run: arrays.load(job.out.recording(job.subject, job.recording, r.run), "sample", "target") for r in runs
+    runs, settings = job.own_runs(), component("encoding", job.settings["encoding"])
+    paths = {
+        kind: [place(run.run) for run in runs]
+        for kind, place in (
+            ("recordings", lambda run: job.out.recording(job.subject, job.recording, run)),
+            ("activations", lambda run: job.out.activations(job.model, run)),
+        )
     }
-    activations = {r.run: arrays.load(job.out.activations(job.model, r.run), "word", "layer", "feature") for r in runs}
-    return recordings, activations
+    rows = {f"runs.tsv row {run.run}": digest(run) for run in runs}
+    record = job.record(
+        "encode", *paths["recordings"], *paths["activations"], **job.external(*job.targets_file()), **rows
+    )
+    output = job.out.scores(job.subject, job.recording, job.model)
+    parts = Parts(output, record)
+    with ExitStack() as stack:
+        recordings, activations = (
+            {
+                run.run: stack.enter_context(arrays.opened(path, *dims))
+                for run, path in zip(runs, paths[kind], strict=True)
+            }
+            for kind, dims in (("recordings", ("sample", "target")), ("activations", ("word", "layer", "feature")))
+        )
+        ds = fit(
+            component("recording", job.settings["recording"]),
+            activations,
+            recordings,
+            {run.run: run.split for run in runs},
+            job.dataset.targets(job.out.root),
+            settings,
+            job.settings["seed"],
+            parts,
+        )
+    about = {"subject": job.subject, "recording": job.recording, "model": job.model, "leaky": int(settings.leaky)}
+    arrays.save(ds.assign_attrs(about), output, **record)
+    parts.clear()
 
 
 def ceiling(job: Job) -> None:

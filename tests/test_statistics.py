@@ -1,5 +1,6 @@
 """Intervals and tests against closed forms, scipy and noise of known smoothness."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from scipy import stats
 from scipy.signal import lfilter
 
-from pipeline import statistics
+from pipeline import metrics, statistics
+from pipeline.statistics import permutations
+from pipeline.statistics.blocks import Moves, split_runs
 
 
 def autoregressive(phi: float, n_samples: int, n_series: int, seed: int = 0) -> np.ndarray:
@@ -218,17 +221,73 @@ def test_differences_between_runs_are_no_evidence(test):
 
 def test_responses_and_predictions_must_match():
     with pytest.raises(ValueError, match=r"\(10, 2\) and predictions \(9, 2\)"):
-        statistics._checked(np.zeros((10, 2)), np.zeros((9, 2)), None)
+        permutations._check(np.zeros((10, 2)), np.zeros((9, 2)))
 
 
 def test_blocks_change_places_only_within_their_run():
     run = np.array([0, 0, 0, 1, 1, 1, 1])
-    blocks = [statistics._blocks([rows], 2) for rows in statistics._runs(run, 7)]
-    rng = np.random.default_rng(0)
-    orders = np.array([statistics._order(blocks, rng) for _ in range(20)])
+    orders = Moves(split_runs(run, 7), 2, 20, 0).orders(0, 20)
     assert (np.sort(orders, axis=1) == np.arange(7)).all()
     assert (run[orders] == run).all()
     assert len({tuple(order) for order in orders}) == 2  # the first run is one block, the second two
+
+
+def test_blocks_are_alike_and_what_they_do_not_fill_stays_at_the_end_of_its_run():
+    run = np.repeat([0, 1, 2], [23, 31, 9])  # 23 = 4 x 5 + 3, 31 = 6 x 5 + 1, 9 is one block
+    found = Moves(split_runs(run, 63), 5, 50, 0)
+    assert [places.shape for places in found.places] == [(4, 5), (6, 5)]
+    np.testing.assert_array_equal(found.still, [20, 21, 22, 53, *range(54, 63)])
+    orders = found.orders(0, 50)
+    assert (orders[:, found.still] == found.still).all()
+    assert (np.diff(orders[:, found.places[1]], axis=2) == 1).all()  # neighbours in a block stay neighbours
+
+
+def test_every_block_comes_to_every_place_equally_often():
+    found = Moves([np.arange(12)], 3, 4000, 0)
+    share = [np.bincount(places, minlength=4) / 4000 for places in found.draws[0].T]
+    np.testing.assert_allclose(share, 0.25, atol=0.03)
+
+
+RUNS = {"one": np.zeros(120, int), "unequal": np.repeat([0, 1, 2], [57, 43, 20]), "mixed": np.arange(120) % 2}
+
+
+@pytest.mark.parametrize("block", [1, 6, 7])
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_p_is_the_share_of_permutations_that_correlate_as_well(run, block):
+    Y, Y_hat = autoregressive(0.5, 120, 20), autoregressive(0.5, 120, 20, seed=1)
+    Y_hat[:, 0] = Y[:, 0]
+    p = statistics.permute_blocks(Y, Y_hat, run=run, block=block, n=80, seed=3)
+    orders = Moves(split_runs(run, 120), block, 80, 3).orders(0, 80)
+    null = np.array([metrics.pearson(Y, Y_hat[order]) for order in orders])
+    np.testing.assert_array_equal(p, ((null >= metrics.pearson(Y, Y_hat) - 1e-9).sum(axis=0) + 1) / 81)
+
+
+def test_the_table_of_blocks_and_moving_every_sample_give_the_same_p(monkeypatch):
+    Y, Y_hat = autoregressive(0.5, 233, 30).astype(np.float32), autoregressive(0.5, 233, 30, seed=1)
+    run = np.repeat([0, 1], [120, 113])
+    assert permutations._few_blocks(Moves(split_runs(run, 233), 9, 200, 0))
+    table = statistics.permute_blocks(Y, Y_hat, run=run, block=9, n=200)
+    monkeypatch.setattr(permutations, "_few_blocks", lambda found: False)
+    np.testing.assert_array_equal(table, statistics.permute_blocks(Y, Y_hat, run=run, block=9, n=200))
+
+
+def test_of_two_blocks_every_other_permutation_is_a_tie():
+    Y = autoregressive(0.5, 40, 5)
+    p = statistics.permute_blocks(Y, Y, block=20, n=400)
+    np.testing.assert_allclose(p, 0.5, atol=0.08)
+
+
+def test_memory_does_not_grow_with_the_targets():
+    def peak(n_targets):
+        Y, Y_hat = autoregressive(0.5, 200, n_targets), autoregressive(0.5, 200, n_targets, seed=1)
+        tracemalloc.start()
+        statistics.permute_blocks(Y, Y_hat, block=10, n=50)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(100)  # what is imported on the way
+    assert peak(8000) < 1.2 * peak(2000)
 
 
 def test_every_circular_shift_of_a_single_run_is_taken_once():
@@ -241,12 +300,12 @@ def test_every_circular_shift_of_a_single_run_is_taken_once():
 
 
 def test_each_run_is_rolled_by_a_shift_of_its_own():
-    shifts = statistics._shifts([40, 60], 5, 500, 0)
+    shifts = permutations._shifts([40, 60], 5, 500, 0)
     assert shifts.shape == (500, 2)
     assert (shifts.min(axis=0) == 5).all()
     assert (shifts.max(axis=0) == [35, 55]).all()
     y, p = autoregressive(0, 40, 2), autoregressive(0, 40, 2, seed=1)
-    np.testing.assert_allclose(statistics._rolled(y, p)[7], (y * np.roll(p, 7, axis=0)).sum(axis=0))
+    np.testing.assert_allclose(permutations._rolled(y, p)[7], (y * np.roll(p, 7, axis=0)).sum(axis=0))
 
 
 def test_what_cannot_be_moved_is_refused_with_the_numbers():
@@ -255,3 +314,7 @@ def test_what_cannot_be_moved_is_refused_with_the_numbers():
         statistics.permute_blocks(Y, Y, block=30)
     with pytest.raises(ValueError, match=r"\[40\] samples cannot be shifted by at least 21"):
         statistics.circular_shifts(Y, Y, least=21)
+    with pytest.raises(ValueError, match="a block of 0 samples is none"):
+        statistics.permute_blocks(Y, Y, block=0)
+    with pytest.raises(ValueError, match="0 permutations is none"):
+        statistics.permute_blocks(Y, Y, n=0)

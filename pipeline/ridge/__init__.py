@@ -1,5 +1,17 @@
 """Many targets, one alpha each, chosen inside the training data."""
 
-from pipeline.ridge.crossval import PRECISIONS, Scores, cross_validate
+from typing import Any
 
-__all__ = ["PRECISIONS", "Scores", "cross_validate"]
+from pipeline.ridge.backends import PRECISIONS
+from pipeline.ridge.banded import banded, unique
+from pipeline.ridge.crossval import Scores, choose_alpha, cross_validate, each_layer
+
+__all__ = ["PRECISIONS", "RidgeEncoder", "Scores", "banded", "choose_alpha", "cross_validate", "each_layer", "unique"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "RidgeEncoder":  # its base classes cost a second to import, which no fit needs
+        from pipeline.ridge.encoder import RidgeEncoder
+
+        return RidgeEncoder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

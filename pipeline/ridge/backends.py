@@ -26,6 +26,10 @@ class Numpy:
         self.exact = precision == "float64"
         self._room = np.empty((0, 0), self.low)
 
+    def room(self) -> int:
+        """Bytes beside the targets' own in which chunks of them may stay: none."""
+        return 0
+
     def double(self, values: np.ndarray) -> Any:
         """To the device, in double precision."""
         return np.asarray(values, np.float64)
@@ -119,6 +123,10 @@ class Torch:
         self.low = torch.float64 if precision == "float64" else torch.float32
         self.exact, self.half = precision == "float64", precision == "mixed"
         self.turns = self.half  # in axes as given, eight bits would drown the small directions
+
+    def room(self) -> int:
+        # half of what is free: operators and predictions need the rest
+        return self.torch.cuda.mem_get_info(self.device)[0] // 2 if self.device.type == "cuda" else 0
 
     def double(self, values: Any) -> Any:
         return self._tensor(values).to(self.torch.float64)

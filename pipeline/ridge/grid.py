@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 # Nodes for each factor of ten between the smallest and largest alpha. At three decades, worst of 400 targets:
 # ten nodes tell the score to 1e-4 (what choosing by it costs: 4e-6), six to 2e-3 (4e-4).
-FINE, COARSE = 10 / 3, 2.0
+FINE, COARSE = 10 / 3, 7 / 3
 
 
 class Grid(NamedTuple):
@@ -31,11 +31,12 @@ class Grid(NamedTuple):
 
 
 def grid(alphas: Float[np.ndarray, " alpha"], per_decade: float = FINE) -> Grid:
-    """Chebyshev's nodes over the logarithm of ascending alphas, stretched to both ends; all alphas where they are fewer."""
+    """Chebyshev's nodes over the logarithm of ascending alphas, stretched to both ends; all alphas where that saves little."""
     low, high = np.log10(alphas[[0, -1]])
-    n_nodes = int(np.ceil(per_decade * (high - low)))
-    if n_nodes < 4 or n_nodes >= len(alphas):
+    n_nodes = np.ceil(per_decade * (high - low)) if high > low else 0
+    if n_nodes < 4 or n_nodes > 0.75 * len(alphas):
         return Grid(alphas, alphas, None)
+    n_nodes = int(n_nodes)
     angle = (2 * np.arange(n_nodes) + 1) * np.pi / (2 * n_nodes)
     position = -np.cos(angle) / np.cos(angle[0])
     return Grid(

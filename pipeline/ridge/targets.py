@@ -40,6 +40,8 @@ class Targets:
         self.Y, self.ops = Y, ops
         self._moments: dict[tuple, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._held: dict[tuple, Held] = {}
+        self._resident: dict[tuple, Chunk] = {}
+        self._left = ops.room()
 
     def chunks(self, k: int, fold: Fold, size: int) -> Iterator[Chunk]:
         """All targets, `size` at a time; `k` names the fold, whose moments are kept."""

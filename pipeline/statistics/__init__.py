@@ -10,6 +10,7 @@ across the border of a run.
 from pipeline.statistics.blocks import block_length
 from pipeline.statistics.intervals import Interval, Test, bootstrap, fdr, sign_flip
 from pipeline.statistics.permutations import circular_shifts, permute_blocks
+from pipeline.statistics.refitted import permute_refit
 
 __all__ = [
     "Interval",
@@ -19,5 +20,6 @@ __all__ = [
     "circular_shifts",
     "fdr",
     "permute_blocks",
+    "permute_refit",
     "sign_flip",
 ]

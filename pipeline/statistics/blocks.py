@@ -46,7 +46,7 @@ class Moves:
         """Row to be read at each row, in some of the permutations."""
         rows = np.tile(np.arange(self.n_samples), (min(stop, self.n) - start, 1))
         for places, draws in zip(self.places, self.draws, strict=True):
-            rows[:, places.ravel()] = places[draws[start:stop]].reshape(len(rows), -1)
+            rows[:, places.ravel()] = places[draws[start:stop]].reshape(len(rows), places.size)
         return rows
 
 

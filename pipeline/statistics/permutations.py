@@ -49,7 +49,7 @@ def permute_blocks(
     -------
     (b + 1) / (n + 1), where b permutations did as well: never 0. A constant
     prediction has p = 1; a constant or incomplete target has NaN. Memory
-    grows with neither targets nor (but for 12 bytes per block) permutations.
+    grows with neither targets nor (but for 16 bytes per block) permutations.
     """
     _check(Y, Y_hat)
     found = moves(Y, run, block, n, seed)
@@ -128,9 +128,12 @@ class _Table:
 
         self.places, self.still = found.places, found.still
         sizes = [len(places) for places in self.places]
-        starts = np.cumsum([0] + [size**2 for size in sizes])
-        self.cells = int(starts[-1]) + 1
-        reads = [first + size * np.arange(size) + own for first, size, own in zip(starts, sizes, found.draws)]  # fmt: skip
+        ends = np.cumsum([size**2 for size in sizes])
+        self.cells = int(ends[-1]) + 1
+        reads = [
+            end - size**2 + size * np.arange(size) + drawn
+            for end, size, drawn in zip(ends, sizes, found.draws, strict=True)
+        ]
         # all permutations also read the last entry: the samples that never move
         columns = np.hstack([*reads, np.full((found.n, 1), self.cells - 1)]).astype(np.int32)
         rows = np.arange(0, columns.size + 1, columns.shape[1], dtype=np.int32)
