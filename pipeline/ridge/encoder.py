@@ -8,7 +8,8 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pipeline.ridge.checks import check_folds
+from pipeline.ridge.backends import PRECISIONS
+from pipeline.ridge.checks import check_folds, check_option
 from pipeline.ridge.crossval import choose_alpha
 
 ALPHAS = tuple(10.0**power for power in range(-1, 8))
@@ -30,7 +31,7 @@ class RidgeEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         test) row indices, as scikit-learn takes them. None is 5 blocks.
     select : alpha maximises the mean over `cv` of "r2" (null: the training
         mean) or "r"; of equals the larger alpha is taken.
-    precision : "float64" or "float32", of the choice among alphas; the weights are float64.
+    precision : of the choice among alphas, as in `cross_validate`; the weights are float64.
 
     Attributes
     ----------
@@ -53,8 +54,11 @@ class RidgeEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
         Y = y.reshape(len(y), -1).astype(np.float64)
         inner = [(np.asarray(train), np.asarray(test)) for train, test in check_cv(self.cv).split(X, Y)]
+        check_option("precision", self.precision, PRECISIONS)
         check_folds(inner, len(X))
-        alpha, score = choose_alpha(X, Y, inner=inner, alphas=self.alphas, select=self.select, precision=self.precision)
+        alpha, score = choose_alpha(
+            X, Y, inner=inner, alphas=np.asarray(self.alphas, float), select=self.select, precision=self.precision
+        )
         coef, intercept = _weights(X, Y, alpha)
         if y.ndim == 1:
             coef, intercept, alpha, score = coef[0], intercept[0], alpha[0], score[0]

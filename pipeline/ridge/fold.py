@@ -13,7 +13,7 @@ from pipeline.ridge.predict import CHOLESKY_LIMIT, HOW, Norms, Sums, at_chosen
 from pipeline.ridge.score import FLAT, SCORES, r, r2
 from pipeline.ridge.targets import Chunk, Targets
 
-TIES = 4  # units of rounding by which equal scores may differ: the larger alpha is then taken
+TIES = 8  # units of rounding, of the score's own size, by which equal scores may differ: the larger alpha is taken
 
 
 class Task(NamedTuple):
@@ -128,7 +128,8 @@ class OneFold:
         mean = scores.value()
         slack = TIES * np.finfo(np.float64 if self.task.ops.exact else np.float32).eps
         ranked = np.nan_to_num(mean, nan=-np.inf)
-        equal = ranked >= ranked.max(axis=0) - slack
+        top = ranked.max(axis=0)
+        equal = ranked >= top - slack * np.abs(top, out=np.zeros_like(top), where=np.isfinite(top))
         best = len(mean) - 1 - np.argmax(equal[::-1], axis=0)
         return best, mean[best, np.arange(n_targets)]
 
