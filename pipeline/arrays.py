@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+_SMALL = 2**24  # bytes of a file that is read whole
+
 MISSING = "n/a"  # BIDS writes a missing value of a table so
 
 _PACKAGES = (
@@ -104,13 +106,13 @@ def load(path: Path, *dims: str) -> "xr.Dataset":
 
 @contextmanager
 def opened(path: Path, *dims: str) -> Iterator["xr.Dataset"]:
-    """As `load`, but values are read only when they are asked for: for files larger than memory."""
+    """As `load`, but of a large file values are read only when they are asked for, each time anew."""
     import xarray as xr
 
     verify(path)
     with xr.open_dataset(path, engine="h5netcdf", cache=False) as ds:
         require(ds, *dims)
-        yield ds
+        yield ds if ds.nbytes > _SMALL else ds.load()
 
 
 def save_table(

@@ -3,8 +3,6 @@
 import numpy as np
 from jaxtyping import Float, Shaped
 
-_ROWS_AT_ONCE = 256  # grid rows per product; bounds the memory of a long run
-
 
 def to_grid(
     values: Shaped[np.ndarray, "word feature"],
@@ -83,17 +81,16 @@ def _check(values: np.ndarray, onsets: np.ndarray, how: str) -> None:
 
 
 def _lanczos(values: np.ndarray, onsets: np.ndarray, times: np.ndarray, cutoff_hz: float, window: int) -> np.ndarray:
-    """Sum over words of L((t - onset) * cutoff); only the words within reach enter a product."""
-    out = np.zeros((len(times), values.shape[1]))
+    """Sum over words of L((t - onset) * cutoff); each word reaches a few times only."""
+    from scipy import sparse  # only the filter needs it
+
     reach = window / cutoff_hz
-    for start in range(0, len(times), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        first = np.searchsorted(onsets, times[rows][0] - reach, side="left")
-        last = np.searchsorted(onsets, times[rows][-1] + reach, side="right")
-        x = (times[rows][:, None] - onsets[first:last]) * cutoff_hz
-        kernel = np.where(np.abs(x) <= window, np.sinc(x) * np.sinc(x / window), 0.0)
-        out[rows] = kernel @ values[first:last]
-    return out
+    first, last = np.searchsorted(times, onsets - reach, "left"), np.searchsorted(times, onsets + reach, "right")
+    word = np.repeat(np.arange(len(onsets)), last - first)
+    time = np.arange(len(word)) - np.repeat(np.cumsum(last - first) - last, last - first)
+    x = (times[time] - onsets[word]) * cutoff_hz
+    kernel = np.where(np.abs(x) <= window, np.sinc(x) * np.sinc(x / window), 0.0)
+    return sparse.csr_array((kernel, (time, word)), shape=(len(times), len(onsets))) @ values
 
 
 def _bins(onsets: np.ndarray, times: np.ndarray, spacing: float) -> np.ndarray:
