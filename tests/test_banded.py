@@ -10,7 +10,8 @@ from sklearn.linear_model import Ridge
 
 from pipeline.metrics import pearson, r2
 from pipeline.ridge import cross_validate
-from pipeline.ridge.banded import PRECISIONS, Banded, _candidates, banded, unique
+from pipeline.ridge.banded import PRECISIONS, Banded, banded, unique
+from pipeline.ridge.gammas import candidates
 from pipeline.splits import contiguous, inner_by_run, leave_one_run_out
 
 ALPHAS = np.logspace(-1, 4, 6)
@@ -429,7 +430,7 @@ def test_features_private_to_each_run_score_exactly_zero(path, select, precision
 @pytest.mark.parametrize("n_spaces", [1, 2, 3, 5])
 @pytest.mark.parametrize("n_iter", [1, 2, 8, 100])
 def test_candidates_lie_on_the_simplex_the_even_one_first_and_none_twice(n_spaces, n_iter):
-    found = _candidates(n_spaces, n_iter, seed=0)
+    found = candidates(n_spaces, n_iter, seed=0)
     assert len(found) <= n_iter
     assert (found >= 0).all() and np.allclose(found.sum(axis=1), 1)
     assert np.allclose(found[0], 1 / n_spaces)
@@ -438,13 +439,13 @@ def test_candidates_lie_on_the_simplex_the_even_one_first_and_none_twice(n_space
 
 @pytest.mark.parametrize("n_spaces", [2, 3, 5])
 def test_each_space_may_be_kept_alone_and_each_dropped(n_spaces):
-    kept = _candidates(n_spaces, 100, seed=0) > 0
+    kept = candidates(n_spaces, 100, seed=0) > 0
     patterns = {tuple(row) for row in kept.tolist()}
     assert all({tuple(row), tuple(not v for v in row)} <= patterns for row in np.eye(n_spaces, dtype=bool).tolist())
 
 
 def test_ratios_of_two_spaces_are_symmetric_steps_of_half_a_decade():
-    decades = np.sort(np.diff(np.log10(_candidates(2, 100, seed=0)[3:])).ravel())
+    decades = np.sort(np.diff(np.log10(candidates(2, 100, seed=0)[3:])).ravel())
     assert np.allclose(decades, np.delete(np.linspace(-4, 4, 17), 8))
 
 

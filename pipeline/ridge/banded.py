@@ -1,6 +1,6 @@
 """Ridge with a penalty for each feature space and target: what a claim "this adds to that" needs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,12 +16,11 @@ from pipeline.ridge.checks import (
     checked_values,
     default_inner,
 )
+from pipeline.ridge.gammas import candidates, checked_gammas, scaled
+from pipeline.ridge.score import FLAT
+from pipeline.ridge.spaces import Dual, Primal, Set, System, Task
 
-FLAT = 1e-10  # a prediction that varies less than this share of its target does not vary: rounding
 PRECISIONS = {"float32": np.float32, "float64": np.float64}
-DECADES = np.linspace(-4, 4, 17)  # log10 of the ratio of two spaces' gammas; scores hardly move within half a decade
-ABSENT = 1e-6  # a drawn gamma below this is 0: the space is dropped
-TARGETS_AT_ONCE = 512  # predictions of one chunk stay in the cache
 ROWS = 256  # summed in single precision at most
 
 Spaces = Sequence[Shaped[np.ndarray, "..."]] | Mapping[str, Shaped[np.ndarray, "..."]]
@@ -119,13 +118,13 @@ def banded(
     alphas = checked_alphas(alphas)[::-1]
     check_folds(folds, len(Y))
     inner = [default_inner(folds, k) for k in range(len(folds))] if inner is None else [list(i) for i in inner]
-    tried = _candidates(len(parts), n_iter, seed) if gammas is None else _checked_gammas(gammas, len(parts))
+    tried = candidates(len(parts), n_iter, seed) if gammas is None else checked_gammas(gammas, len(parts))
     check_inner(folds, inner, len(alphas) * len(tried))
-    task = _Task(
-        checked_values(Y, "Y"), alphas, _scaled(tried), _SCORES[select], PRECISIONS[precision], targets_per_chunk
+    task = Task(
+        checked_values(Y, "Y"), alphas, scaled(tried), _SCORES[select], PRECISIONS[precision], targets_per_chunk
     )
     few = sum(x.shape[1] for x in parts) <= min(len(train) for train, _ in folds)
-    solver = (_Primal if few else _Dual)(parts, task)
+    solver = (Primal if few else Dual)(parts, task)
     found = [_one_fold(solver, fold, inner[k], task) for k, fold in enumerate(folds)]
     stacked = {name: np.stack([one[name] for one in found], axis=-2) for name in found[0]}
     return Banded(**stacked, names=names, path=solver.name)
@@ -154,22 +153,6 @@ def unique(spaces: Spaces, Y: Shaped[np.ndarray, "sample target"], **options: An
     return Unique(joint.r2 - np.stack(without), joint, joint.shares)
 
 
-class _Task(NamedTuple):
-    Y: np.ndarray
-    alphas: np.ndarray  # the largest first
-    scales: Float[np.ndarray, "candidate space"]  # the simplest first; alpha_j = alpha / scale_j
-    score: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]  # of responses, of predictions
-    dtype: type
-    chunk: int | None
-
-    def chunks(self, columns: np.ndarray) -> Iterator[np.ndarray]:
-        step = self.chunk or TARGETS_AT_ONCE
-        return (columns[start : start + step] for start in range(0, len(columns), step))
-
-    def all_chunks(self) -> Iterator[np.ndarray]:
-        return self.chunks(np.arange(self.Y.shape[1]))
-
-
 def _named(spaces: Spaces, n_samples: int) -> tuple[tuple[str, ...], list[np.ndarray]]:
     by_name = spaces if isinstance(spaces, Mapping) else {str(i): x for i, x in enumerate(spaces)}
     if not by_name:
@@ -182,211 +165,7 @@ def _named(spaces: Spaces, n_samples: int) -> tuple[tuple[str, ...], list[np.nda
     return tuple(by_name), [checked_values(np.asarray(x), f"space {name!r}") for name, x in by_name.items()]
 
 
-# --- candidates ---
-
-
-def _candidates(n_spaces: int, n_iter: int, seed: int) -> Float[np.ndarray, "candidate space"]:
-    """All alike, each alone, all but one, then what lies between; `n_iter` of them at most."""
-    if n_iter < 1:
-        raise ValueError(f"n_iter is {n_iter}; at least 1 candidate must be tried")
-    if n_spaces == 1:
-        return np.ones((1, 1))
-    alone = np.eye(n_spaces)
-    without = (1 - alone) / (n_spaces - 1) if n_spaces > 2 else alone[:0]
-    fixed = np.vstack([np.full((1, n_spaces), 1 / n_spaces), alone, without])
-    n_more = max(n_iter - len(fixed), 0)
-    more = _ratios(n_more) if n_spaces == 2 else _draws(n_spaces, n_more, seed)
-    return np.vstack([fixed, more])[:n_iter]
-
-
-def _ratios(n: int) -> Float[np.ndarray, "candidate 2"]:
-    decades = np.linspace(DECADES[0], DECADES[-1], min(n, len(DECADES)) // 2 * 2 + 1)
-    first = 1 / (1 + 10.0 ** -decades[decades != 0])  # all alike is there already
-    return np.stack([first, 1 - first], axis=1)
-
-
-def _draws(n_spaces: int, n: int, seed: int) -> Float[np.ndarray, "candidate space"]:
-    rng = np.random.default_rng(seed)
-    drawn = np.array([rng.dirichlet(np.full(n_spaces, (1.0, 0.1)[i % 2])) for i in range(n)]).reshape(n, n_spaces)
-    drawn[drawn < ABSENT] = 0
-    drawn = drawn[(drawn > 0).sum(axis=1) > 1]  # each alone is there already
-    return drawn / drawn.sum(axis=1, keepdims=True)
-
-
-def _checked_gammas(gammas: np.ndarray, n_spaces: int) -> np.ndarray:
-    gammas = np.asarray(gammas, float)
-    if gammas.ndim != 2 or gammas.shape[1] != n_spaces or not len(gammas):
-        raise ValueError(
-            f"gammas are of shape {gammas.shape}; they must be (candidate, {n_spaces}), one for each space"
-        )
-    off = ~(np.isfinite(gammas) & (gammas >= 0)).all(axis=1) | ~np.isclose(gammas.sum(axis=1), 1)
-    if off.any():
-        raise ValueError(f"gammas {gammas[off][0].tolist()} are not on the simplex: none negative, their sum 1")
-    return gammas
-
-
-def _scaled(gammas: np.ndarray) -> Float[np.ndarray, "candidate space"]:
-    """gamma times the number of spaces kept, which makes those kept alike 1; the fewest spaces first."""
-    kept = (gammas > 0).sum(axis=1)
-    return (gammas * kept[:, None])[np.argsort(kept, kind="stable")]
-
-
-# --- a training set and its factorisations ---
-
-
-class _System(NamedTuple):
-    """One training set at one gamma, factorised for every alpha and target.
-
-    prediction of space j = left_j @ (basis' side / (values + alpha)) + training mean.
-    """
-
-    values: Float[np.ndarray, " rank"]
-    basis: Float[np.ndarray, "row rank"]
-    left: Float[np.ndarray, "space test rank"]  # one for all spaces together where they are not split
-    rows: Any  # of `side`, which the basis spans
-
-
-class _Set(NamedTuple):
-    """A training set and its held-out rows: all that does not depend on gamma."""
-
-    factorise: Callable[..., _System]  # (scale, split)
-    side: Float[np.ndarray, "row target"]  # what the targets bring in: X'Y, or Y itself
-    y: Float[np.ndarray, "test target"]  # held out, less the training mean
-    known: Bool[np.ndarray, " target"]  # not constant where held out
-    spread: Float[np.ndarray, " target"]  # standard deviation in training
-
-
-class _Responses(NamedTuple):
-    mean: Float[np.ndarray, " target"]
-    spread: Float[np.ndarray, " target"]  # 0 for a target that is constant in training, exactly
-
-
-def _responses(task: _Task, train: np.ndarray) -> _Responses:
-    mean, spread = np.empty((2, task.Y.shape[1]))
-    for columns in task.all_chunks():
-        y = task.Y[np.ix_(train, columns)].astype(np.float64)
-        mean[columns] = y.mean(axis=0)
-        y -= mean[columns]
-        spread[columns] = np.where(_constant(y, mean[columns]), 0, y.std(axis=0))
-    return _Responses(mean, spread)
-
-
-def _held_out(task: _Task, test: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    held, known = np.empty((len(test), len(mean)), task.dtype), np.empty(len(mean), bool)
-    for columns in task.all_chunks():
-        y = task.Y[np.ix_(test, columns)].astype(np.float64) - mean[columns]
-        held[:, columns], known[columns] = y, ~_constant(y, mean[columns])
-    return held, known
-
-
-class _Primal:
-    """Few features: the Gram of all spaces and its products with the targets, downdated to each inner training set."""
-
-    name = "primal"
-
-    def __init__(self, spaces: list[np.ndarray], task: _Task):
-        self.X = np.hstack(spaces).astype(np.float64)
-        self.X -= self.X.mean(axis=0)  # the sums below then do not cancel
-        self.low = self.X.astype(task.dtype)
-        self.space = np.repeat(np.arange(len(spaces)), [x.shape[1] for x in spaces])
-        self.size = np.abs(self.X).max(axis=0) + 1e-300
-        self.task = task
-
-    def open(self, outer: np.ndarray) -> None:
-        """Make the sums of an outer training set, from which its inner ones are downdated."""
-        self.outer, self.centre = outer, _responses(self.task, outer).mean
-        self.sums = self._sums(outer)
-
-    def _sums(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        X, low = self.X[rows], self.low[rows]
-        cross = np.empty((X.shape[1], self.task.Y.shape[1]), self.task.dtype)
-        for columns in self.task.all_chunks():
-            y = self.task.Y[np.ix_(rows, columns)] - self.centre[columns]
-            cross[:, columns] = low.T @ y.astype(self.task.dtype)
-        return X.T @ X, X.sum(axis=0), cross
-
-    def _sums_of(self, train: np.ndarray) -> Sequence[np.ndarray]:
-        dropped = np.setdiff1d(self.outer, train)
-        if len(dropped) > len(train):  # of a large sum a small one is left inexactly
-            return self._sums(train)
-        return [a - b for a, b in zip(self.sums, self._sums(dropped), strict=True)] if len(dropped) else self.sums
-
-    def on(self, train: np.ndarray, test: np.ndarray) -> _Set:
-        responses = _responses(self.task, train)
-        gram, total, cross = self._sums_of(train)
-        mean = total / len(train)
-        shift = np.outer(total, responses.mean - self.centre).astype(self.task.dtype)
-        side = np.where(responses.spread > 0, cross - shift, 0).astype(self.task.dtype)
-        gram = gram - len(train) * np.outer(mean, mean)
-        # a column that is constant in training gets weight 0, exactly
-        varies = np.ptp(self.X[train], axis=0) > 1e-12 * self.size
-        moments = _Moments(gram, self.X[test] - mean, self.space, varies)
-        return _Set(
-            partial(_primal_system, moments), side, *_held_out(self.task, test, responses.mean), responses.spread
-        )
-
-
-class _Moments(NamedTuple):
-    """Of one training set, about its means."""
-
-    gram: Float[np.ndarray, "column column"]
-    test: Float[np.ndarray, "test column"]
-    space: np.ndarray  # of each column
-    varies: np.ndarray
-
-
-def _primal_system(moments: _Moments, scale: np.ndarray, split: bool = False) -> _System:
-    kept = np.flatnonzero(moments.varies & (scale[moments.space] > 0))
-    space = moments.space[kept]
-    root = np.sqrt(scale[space])
-    values, vectors = np.linalg.eigh(moments.gram[np.ix_(kept, kept)] * np.outer(root, root))
-    basis = root[:, None] * vectors
-    own = [space == j for j in range(len(scale))] if split else [np.ones(len(kept), bool)]
-    left = np.stack([moments.test[:, kept[part]] @ basis[part] for part in own])
-    return _System(np.maximum(values, 0), basis, left, kept)
-
-
-class _Dual:
-    """More features than samples: one sample x sample kernel of each space serves every training set."""
-
-    name = "dual"
-
-    def __init__(self, spaces: list[np.ndarray], task: _Task):
-        centred = (x - x.mean(axis=0, dtype=np.float64) for x in spaces)
-        self.kernels = np.stack([x @ x.T for x in centred])
-        self.task = task
-
-    def open(self, outer: np.ndarray) -> None:
-        """Nothing to make: a training set's kernels are rows and columns of the whole."""
-
-    def on(self, train: np.ndarray, test: np.ndarray) -> _Set:
-        responses = _responses(self.task, train)
-        within = self.kernels[:, train[:, None], train]
-        across = self.kernels[:, test[:, None], train]
-        mean = within.mean(axis=1, keepdims=True)
-        middle = mean.mean(axis=2, keepdims=True)
-        across = across - mean - (across.mean(axis=2, keepdims=True) - middle)
-        within = within - mean - mean.transpose(0, 2, 1) + middle
-        side = np.empty((len(train), self.task.Y.shape[1]), self.task.dtype)
-        for columns in self.task.all_chunks():
-            y = self.task.Y[np.ix_(train, columns)] - responses.mean[columns]
-            side[:, columns] = np.where(responses.spread[columns] > 0, y, 0)
-
-        factorise = partial(_dual_system, within, across)
-        return _Set(factorise, side, *_held_out(self.task, test, responses.mean), responses.spread)
-
-
-def _dual_system(within: np.ndarray, across: np.ndarray, scale: np.ndarray, split: bool = False) -> _System:
-    values, vectors = np.linalg.eigh(np.tensordot(scale, within, axes=1))
-    parts = scale[:, None, None] * across
-    left = (parts if split else parts.sum(axis=0, keepdims=True)) @ vectors
-    return _System(np.maximum(values, 0), vectors, left, slice(None))
-
-
-# --- choosing and testing ---
-
-
-def _one_fold(solver: Any, fold: Fold, inner: list[Fold], task: _Task) -> dict[str, np.ndarray]:
+def _one_fold(solver: Any, fold: Fold, inner: list[Fold], task: Task) -> dict[str, np.ndarray]:
     train, test = (np.asarray(rows) for rows in fold)
     solver.open(train)
     gamma, alpha, score = _choose(solver, inner, task)
@@ -398,7 +177,7 @@ def _one_fold(solver: Any, fold: Fold, inner: list[Fold], task: _Task) -> dict[s
     return found | {"inner": score, "edge_share": np.isin(chosen, ends).astype(float)}
 
 
-def _choose(solver: Any, inner: list[Fold], task: _Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _choose(solver: Any, inner: list[Fold], task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of the best gamma and alpha for each target, and their mean inner score."""
     n_targets = task.Y.shape[1]
     total, count = np.zeros((len(task.scales), len(task.alphas), n_targets)), np.zeros(n_targets)
@@ -415,14 +194,14 @@ def _choose(solver: Any, inner: list[Fold], task: _Task) -> tuple[np.ndarray, np
     return *np.divmod(best, len(task.alphas)), score
 
 
-def _inner_scores(system: _System, own: _Set, columns: np.ndarray, task: _Task) -> Float[np.ndarray, "alpha target"]:
+def _inner_scores(system: System, own: Set, columns: np.ndarray, task: Task) -> Float[np.ndarray, "alpha target"]:
     weights, score = _weights(system, own, columns, task), task.score(own.y[:, columns])
     left = _split(system.left[0], task.dtype)
     penalties = [(system.values + alpha).astype(task.dtype)[:, None] for alpha in task.alphas]
     return np.stack([score(_times(left, weights / penalty)) for penalty in penalties])
 
 
-def _weights(system: _System, own: _Set, columns: np.ndarray, task: _Task) -> np.ndarray:
+def _weights(system: System, own: Set, columns: np.ndarray, task: Task) -> np.ndarray:
     return system.basis.astype(task.dtype).T @ own.side[:, columns][system.rows]
 
 
@@ -436,7 +215,7 @@ def _times(left: tuple[np.ndarray, np.ndarray], weights: np.ndarray) -> np.ndarr
     return left[0] @ weights + left[1] @ weights
 
 
-def _tested(own: _Set, gamma: np.ndarray, alpha: np.ndarray, task: _Task) -> dict[str, np.ndarray]:
+def _tested(own: Set, gamma: np.ndarray, alpha: np.ndarray, task: Task) -> dict[str, np.ndarray]:
     """Scores on the held-out rows; targets that chose the same gamma share its factorisation."""
     n_spaces, n_targets = task.scales.shape[1], len(gamma)
     found = {name: np.full(n_targets, np.nan) for name in ("r", "r2")}
@@ -453,7 +232,7 @@ def _tested(own: _Set, gamma: np.ndarray, alpha: np.ndarray, task: _Task) -> dic
     return found
 
 
-def _scores(parts: Float[np.ndarray, "space test target"], own: _Set, columns: np.ndarray) -> dict[str, np.ndarray]:
+def _scores(parts: Float[np.ndarray, "space test target"], own: Set, columns: np.ndarray) -> dict[str, np.ndarray]:
     """R2 and its product-measure shares, sum_t (2 y p_j - p_j p) / sum_t y^2, which sum to R2 exactly; r."""
     y, known = own.y[:, columns].astype(np.float64), own.known[columns]
     prediction = parts.sum(axis=0)
@@ -490,11 +269,6 @@ def _dots(a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, " target"]:
 
 def _ratio(a: np.ndarray, b: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.zeros(len(a)), where=known)
-
-
-def _constant(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    # the magnitude is that of the target before its mean was taken off
-    return np.ptp(y, axis=0) <= 8 * np.finfo(np.float64).eps * (np.abs(y).max(axis=0) + np.abs(mean))
 
 
 _SCORES = {"r2": _r2, "r": _r}

@@ -18,11 +18,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from pipeline.ridge import PRECISIONS
+from pipeline.ridge.backends import PRECISIONS
+from pipeline.ridge.score import FLAT
 
 Fold = tuple[np.ndarray, np.ndarray]
 
-FLAT = 1e-10  # a prediction that varies less than this share of its target does not vary: rounding
+
 _CELLS = 2**20  # numbers gathered at once: 4 or 8 MB, which stay in the cache
 _COLUMNS = 128  # targets at a time: wide enough for a fast product
 _KEPT_BYTES = 2**27  # of smoothers; a rarer one is made again when it is needed
