@@ -212,6 +212,37 @@ def test_half_precision_chooses_and_single_precision_reports():
     assert np.abs(found.r - exact.r)[same].max() < 1e-5
 
 
+class Counted(np.ndarray):
+    """Responses that count how often a block of them is read."""
+
+    reads = 0
+
+    def __getitem__(self, place):
+        Counted.reads += isinstance(place, tuple)
+        return super().__getitem__(place)
+
+
+@pytest.mark.usefixtures("torch_on_the_processor")
+@pytest.mark.parametrize(("room", "reads"), [(2**30, 2), (0, 6)], ids=["room for all", "no room"])
+def test_a_gpu_with_room_reads_the_responses_once_for_all_layers(room, reads, monkeypatch):
+    monkeypatch.setattr(backends.Torch, "room", lambda _: room)
+    monkeypatch.setattr(Counted, "reads", 0)
+    layers = np.random.default_rng(0).normal(size=(3, N, 5))
+    Y = noisy(layers[0]).view(Counted)
+    cross_validate(layers, Y, folds=FOLDS[:1], alphas=[1.0, 10.0], device="cuda")
+    assert Counted.reads == reads  # training and test rows
+
+
+@pytest.mark.parametrize(("unit", "origin"), [(1e-25, 0.0), (1e-13, 5e-13), (1.0, 3e4), (1e6, -1e8)])
+def test_neither_unit_nor_origin_of_a_target_costs_single_precision_a_digit(unit, origin):
+    X = np.random.default_rng(0).normal(size=(N, 20))
+    Y = noisy(X)
+    found = cross_validate(X, Y * unit + origin, folds=FOLDS, alphas=GRIDS["usual"])
+    expected = cross_validate(X, Y, folds=FOLDS, alphas=GRIDS["usual"], precision="float64")
+    assert np.array_equal(found.alpha, expected.alpha)
+    assert np.abs(found.r - expected.r).max() < 1e-6
+
+
 def test_a_gpu_that_is_not_there_is_refused():
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

@@ -34,6 +34,10 @@ class Numpy:
         """To the device, in double precision."""
         return np.asarray(values, np.float64)
 
+    def fresh(self, values: np.ndarray) -> Any:
+        """To the device, in double precision, in memory of its own that may be written over."""
+        return np.array(values, np.float64)
+
     def put(self, values: Any) -> Any:
         """To the device in the working precision, contiguous."""
         return np.ascontiguousarray(values, self.low)
@@ -130,6 +134,9 @@ class Torch:
 
     def double(self, values: Any) -> Any:
         return self._tensor(values).to(self.torch.float64)
+
+    def fresh(self, values: np.ndarray) -> Any:
+        return self.torch.from_numpy(np.array(values)).to(self.device).to(self.torch.float64, copy=True)
 
     def put(self, values: Any) -> Any:
         return self._tensor(values).to(self.low).contiguous()

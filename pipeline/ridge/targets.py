@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.ridge.checks import Fold
 
+ROWS = 256  # squared at a time, to stay in the cache
 SUSPECT = 1e-6  # of a target's magnitude: whoever varies more is no constant and needs no closer look
 
 
@@ -48,27 +49,31 @@ class Targets:
         train, test = (self._rows(rows) for rows in fold)
         for start in range(0, self.Y.shape[1], size):
             columns = slice(start, min(start + size, self.Y.shape[1]))
-            y = np.array(self.Y[train, columns], np.float64)
             key = (k, columns.start, columns.stop)
-            if key not in self._moments:
-                self._moments[key] = _moments(y)
-            mean, inverse, magnitude = self._moments[key]
-            yield Chunk(
-                columns,
-                self._standardised(y, mean, inverse),
-                self._standardised(
-                    np.array(self.Y[test, columns], np.float64), mean, np.where(inverse > 0, inverse, 1)
-                ),
-                magnitude,
-            )
+            yield self._resident.get(key) or self._kept(key, self._read(key, columns, train, test))
+
+    def _read(self, key: tuple, columns: slice, train: Any, test: Any) -> Chunk:
+        y, y_test = (self.ops.fresh(self.Y[rows, columns]) for rows in (train, test))
+        if key not in self._moments:
+            self._moments[key] = _moments(y, self.ops)
+        mean, inverse, magnitude = self._moments[key]
+        unit = np.where(inverse > 0, inverse, 1)
+        return Chunk(columns, self._standardised(y, mean, inverse), self._standardised(y_test, mean, unit), magnitude)
+
+    def _kept(self, key: tuple, chunk: Chunk) -> Chunk:
+        """On a device with room of its own, for all layers."""
+        size = 8 * (len(chunk.y) + len(chunk.y_test)) * len(chunk.magnitude)
+        if size <= self._left:
+            self._resident[key], self._left = chunk, self._left - size
+        return chunk
 
     def _rows(self, rows: np.ndarray) -> Any:
         rows = np.asarray(rows)
         return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) and (np.diff(rows) == 1).all() else rows
 
-    def _standardised(self, y: np.ndarray, mean: np.ndarray, inverse: np.ndarray) -> Any:
-        y -= mean
-        y *= inverse
+    def _standardised(self, y: Any, mean: np.ndarray, inverse: np.ndarray) -> Any:
+        y -= self.ops.double(mean)
+        y *= self.ops.double(inverse)
         return self.ops.put(y)
 
     def held(self, name: tuple, chunk: Chunk, y: Any, training_mean: Any = 0.0) -> Held:
@@ -89,15 +94,16 @@ class Targets:
         return Held(len(y), square, self.ops.get(mean - training_mean), constant)
 
 
-def _moments(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moments(y: Any, ops: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, one over the standard deviation (0 for a constant), and magnitude in the unit that gives."""
-    mean = y.mean(axis=0)
-    squares = sum(((rows - mean) ** 2).sum(axis=0) for rows in np.array_split(y, max(len(y) // 256, 1)))
-    deviation = np.sqrt(squares / len(y))
+    centre = y.mean(0)
+    squares = sum(((y[start : start + ROWS] - centre) ** 2).sum(0) for start in range(0, len(y), ROWS))
+    mean, deviation = ops.get(centre), np.sqrt(ops.get(squares) / len(y))
     size = np.abs(mean) + deviation
     constant = deviation <= SUSPECT * size
     if constant.any():
-        constant &= _constant(y.min(axis=0) - mean, y.max(axis=0) - mean, np.abs(mean))
+        low, high = ops.spread(y)
+        constant &= _constant(low - mean, high - mean, np.abs(mean))
     inverse = np.divide(1, deviation, out=np.zeros_like(mean), where=~constant)
     return mean, inverse, size * np.where(constant, 1, inverse)
 
