@@ -36,6 +36,7 @@ def _draws(n_spaces: int, n: int, seed: int) -> Float[np.ndarray, "candidate spa
 
 
 def checked_gammas(gammas: np.ndarray, n_spaces: int) -> np.ndarray:
+    """Refuse rows that are not on the simplex."""
     gammas = np.asarray(gammas, float)
     if gammas.ndim != 2 or gammas.shape[1] != n_spaces or not len(gammas):
         raise ValueError(

@@ -104,6 +104,7 @@ class Primal:
         return [a - b for a, b in zip(self.sums, self._sums(dropped), strict=True)] if len(dropped) else self.sums
 
     def on(self, train: np.ndarray, test: np.ndarray) -> Set:
+        """A training set and the rows it is to predict."""
         responses = _responses(self.task, train)
         gram, total, cross = self._sums_of(train)
         mean = total / len(train)
@@ -152,6 +153,7 @@ class Dual:
         """Nothing to make: a training set's kernels are rows and columns of the whole."""
 
     def on(self, train: np.ndarray, test: np.ndarray) -> Set:
+        """A training set and the rows it is to predict."""
         responses = _responses(self.task, train)
         within = self.kernels[:, train[:, None], train]
         across = self.kernels[:, test[:, None], train]
