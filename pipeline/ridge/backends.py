@@ -19,7 +19,7 @@ class Numpy:
     # eigendecomposition of an n x n matrix, in multiples of n^3 multiply-adds of a double-precision product
     eigh_cost: ClassVar[float] = 5.0
     turns: ClassVar[bool] = True  # into principal axes, one more decomposition per fold
-    targets_at_once: ClassVar[int] = 1024  # what is made of one chunk stays in the processor's cache
+    targets_at_once: ClassVar[int] = 512  # what is made of one chunk stays in the processor's cache
 
     def __init__(self, precision: str):
         self.low = np.float64 if precision == "float64" else np.float32
