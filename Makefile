@@ -17,11 +17,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: env
 	$(BIN)/brainalign demo
 
+# every core has a worker: threads of the linear algebra inside each would only wait for each other
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: env
 	$(BIN)/ruff check .

@@ -20,8 +20,8 @@ WRITERS = {
     "to_netcdf", "to_csv", "to_parquet", "to_zarr", "write_text", "write_bytes", "savefig", "save_file", "tofile", "savez", "imsave",
     "to_json", "to_excel", "to_html", "save_pretrained", "copyfile", "copy2",
 }  # fmt: skip
-# temporary folders and what goes through `arrays.writing` in the same function
-MAY_WRITE = {"arrays.py", "tinymodel.py"}
+# temporary folders and what goes through `arrays.writing` in the same function; what vanishes with the job
+MAY_WRITE = {"arrays.py", "tinymodel.py", "scratch.py"}
 PICKLES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 
 
