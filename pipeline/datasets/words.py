@@ -11,7 +11,7 @@ from pipeline.tables import lacking, number, read_text_table, rows_told
 if TYPE_CHECKING:
     import pandas as pd
 
-TEXT = ("word", "sentence", "item", "whitespace")  # columns that are never numbers, whatever they hold
+TEXT = ("word", "sentence", "passage", "item", "whitespace")  # columns that are never numbers, whatever they hold
 MOST_OUTSIDE = 0.05  # share of words beyond the run from which the times themselves are in doubt
 
 

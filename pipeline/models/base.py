@@ -32,17 +32,21 @@ class Token(NamedTuple):
 class Activations(NamedTuple):
     """The features of one run, word by word.
 
-    `values` is (word, layer, feature), or (seed, word, layer, feature) for a
-    model with seeds; float32. `facts` are plain numbers and texts, for they go
-    to the attributes of a file. `alignment` is empty where nothing is tokenised.
+    `values` is (word, layer, feature), with a leading axis of seeds or of steps
+    (training checkpoints, by name) for a model that has some; float32. `facts`
+    are plain numbers and texts, for they go to the attributes of a file.
+    `alignment` is empty where nothing is tokenised. `context` is how many tokens
+    of the text were read up to and with each word's last one.
     """
 
     run: str
     values: np.ndarray
     layers: tuple[int, ...]
     seeds: tuple[int, ...] = ()
+    steps: tuple[str, ...] = ()
     facts: dict[str, str | int | float] = {}  # noqa: RUF012  never changed in place
     alignment: tuple[Token, ...] = ()
+    context: np.ndarray | None = None
 
 
 class Model(Settings):

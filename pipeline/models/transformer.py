@@ -11,28 +11,25 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from pipeline.models import folder as folders
 from pipeline.models import weights as nets
-from pipeline.models.base import Activations, Model, Words
+from pipeline.models.base import Activations, Words
+from pipeline.models.pretrained import Pretrained
 from pipeline.models.reader import Makers, Reader, open_reader, read_run
 from pipeline.models.refusals import unfit
 from pipeline.models.tokens import align, run_text
 from pipeline.problems import Problem, StudyError
 
 
-class Transformer(Model):
+class Transformer(Pretrained):
     """The states of a language model, layer by layer, read off at every word."""
 
     version: ClassVar[int] = 1
     kind: Literal["transformer"] = "transformer"
-    name: str = Field(min_length=1, description="hub id in the local cache, or a directory; may hold ${NAME}")
-    tokenizer: str = Field("", description="hub id or directory; empty: beside the weights")
-    revision: str = Field("", description="commit, tag or branch of a hub id; empty: the one that was fetched last")
     weights: Literal["trained", "random"] = Field(
         "trained", description="random: the same architecture before training, what it owes to training is the rest"
     )
     seeds: tuple[NonNegativeInt, ...] = Field(
         (), description="one random twin for each; several (5), for a single one may be lucky"
     )
-    sha256: str = Field("", description="hash the trained weights must have (fact weights_sha256); empty: any")
     layers: Literal["all"] | tuple[NonNegativeInt, ...] = Field(
         "all", description="0 is the embedding, 1 the first layer; all come from one pass"
     )
@@ -70,37 +67,14 @@ class Transformer(Model):
             raise StudyError(*problems)
         reader: Reader | None = None
         folder = self._folder(study_dir)
-        tokenizer = nets.load_tokenizer(self._tokenizer(study_dir))
+        tokenizer = self._load_tokenizer(study_dir)
         for run, table in words.items():
             alignment = align(run_text(table), tokenizer, run=run)
             reader = reader or self._open(folder, tokenizer, alignment.ids)
             yield read_run(reader, alignment, run=run, pool=self.pool)
 
-    def problems(self, study_dir: Path) -> list[Problem]:
-        """Files, headers and numbers that do not fit; nothing is loaded."""
-        found: list[Problem] = []
-        try:
-            folder = self._folder(study_dir)
-            found += folders.folder_problems(folder, needs_weights=self.weights == "trained")
-            tokenizer = self._tokenizer(study_dir)
-        except StudyError as error:
-            return [*found, *error.problems]
-        unreadable = any(problem.code == "E-MODEL-12" for problem in found)
-        return found if unreadable else [*found, *self._numbers(folder), *folders.tokenizer_problems(tokenizer, folder)]
-
-    def files(self, study_dir: Path) -> list[Path]:
-        """Config, weights and tokenizer."""
-        folder = self._folder(study_dir)
-        tokenizer = folders.tokenizer_files(self._tokenizer(study_dir))
-        return [folder / "config.json", *folders.weight_files(folder), *tokenizer]
-
-    def _folder(self, study_dir: Path) -> Path:
-        return folders.locate(self.name, study_dir, revision=self.revision)
-
-    def _tokenizer(self, study_dir: Path) -> Path:
-        if not self.tokenizer:
-            return self._folder(study_dir)
-        return folders.locate(self.tokenizer, study_dir, field="tokenizer")
+    def _needs_weights(self) -> bool:
+        return self.weights == "trained"
 
     def _numbers(self, folder: Path) -> list[Problem]:
         """Do context and layers fit the config?"""
