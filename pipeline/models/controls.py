@@ -11,67 +11,88 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float
-from pydantic import Field, PositiveFloat, PositiveInt
+from jaxtyping import Float, Int
+from pydantic import Field, PositiveInt
 
 from pipeline.models.base import Activations, Model, Words
-from pipeline.problems import Problem, StudyError
+from pipeline.models.stretches import stretches
 
 _SETTLING_S = 20.0  # seconds in which the answer to the start of a story fades
-_LARGEST_OASM = 100_000_000  # values of one run, 400 MB
 
 
-class _Control(Model):
+class Control(Model):
     """A model whose features are made of the words table alone."""
 
     def activations(self, words: Mapping[str, Words], *, study_dir: Path) -> Iterator[Activations]:
         """One "layer" per run, number 0."""
         for run, table in words.items():
-            values = np.asarray(self._features(table), np.float32)
-            yield Activations(run, values[:, None, :], (0,), facts={"n_words": len(table)})
+            values = np.asarray(self._features(table, run), np.float32)
+            yield Activations(run, values[:, None, :], (0,), facts={"n_words": len(table)} | self._facts(table, values))
 
-    def _features(self, words: Words) -> Float[np.ndarray, "word feature"]:
+    def _features(self, words: Words, run: str) -> Float[np.ndarray, "word feature"]:
         raise NotImplementedError
 
+    def _facts(self, words: Words, values: Float[np.ndarray, "word feature"]) -> dict[str, str | int | float]:
+        """What is worth telling of this run beside the number of its words."""
+        return {}
 
-class WordRate(_Control):
+
+class WordRate(Control):
     """1 for every word: summed onto the clock it is how many were heard."""
 
     version: ClassVar[int] = 1
     kind: Literal["wordrate"] = "wordrate"
 
-    def _features(self, words: Words) -> Float[np.ndarray, "word feature"]:
+    def _features(self, words: Words, run: str) -> Float[np.ndarray, "word feature"]:
         return np.ones((len(words), 1))
 
 
-class WordLength(_Control):
+class WordLength(Control):
     """Characters of each word; summed onto the clock, roughly how much was said."""
 
     version: ClassVar[int] = 1
     kind: Literal["wordlength"] = "wordlength"
 
-    def _features(self, words: Words) -> Float[np.ndarray, "word feature"]:
+    def _features(self, words: Words, run: str) -> Float[np.ndarray, "word feature"]:
         return np.array([[len(word.strip())] for word in words["word"]], float).reshape(-1, 1)
 
 
-class Position(_Control):
-    """Where in the story: share passed, its square, what is left of the start, and the logarithm of the time.
+class Position(Control):
+    """Where in the story, or where in its passage or sentence, a word stands.
 
-    Recordings drift and settle. On real stories these four columns reach a
-    correlation of 0.2 that no language is needed for.
+    Recordings drift and settle. In the story these are a state: share passed,
+    its square, what is left of the start, and the logarithm of the time; on
+    real stories these four columns reach a correlation of 0.2 that no language
+    is needed for. In a passage or sentence they are facts of each word: its
+    place counted in words from 1, the logarithm of it, the share of the words
+    up to and with it, and 1 for the first and for the last.
+
+    References
+    ----------
+    Hadidi et al. (2025): position and word rate explain most of what networks
+    do on passages and on single sentences.
     """
 
     version: ClassVar[int] = 1
-    sampled: ClassVar[Literal["event", "state"]] = "state"
     kind: Literal["position"] = "position"
+    within: Literal["story", "passage", "sentence"] = Field(
+        "story", description="what the place is counted in: the time of the story, or words of a passage or sentence"
+    )
 
-    def _features(self, words: Words) -> Float[np.ndarray, "word feature"]:
+    @property
+    def sampled(self) -> Literal["event", "state"]:  # type: ignore[override]
+        """The place in a story is always there; the place in a sentence is a word's own."""
+        return "state" if self.within == "story" else "event"
+
+    def _features(self, words: Words, run: str) -> Float[np.ndarray, "word feature"]:
+        if self.within != "story":
+            return _places(stretches(words, self.within, run=run))
         passed = np.maximum(_onsets(words) - _onsets(words)[:1], 0.0)
         share = passed / max(_length_s(words), np.finfo(float).tiny)
         return np.column_stack([share, share**2, np.exp(-passed / _SETTLING_S), np.log1p(passed)])
 
 
-class Tokens(_Control):
+class Tokens(Control):
     """Which word it was, and nothing else: a fixed random direction for every word.
 
     A random network keeps the identity of its words, so this is what its score
@@ -85,39 +106,18 @@ class Tokens(_Control):
         512, description="columns, each +-1/sqrt(features); many enough that words hardly overlap"
     )
 
-    def _features(self, words: Words) -> Float[np.ndarray, "word feature"]:
+    def _features(self, words: Words, run: str) -> Float[np.ndarray, "word feature"]:
         spoken = [word.strip().lower() for word in words["word"]]
         directions = {word: _direction(word, self.features) for word in set(spoken)}
         return np.array([directions[word] for word in spoken]).reshape(-1, self.features)
 
 
-class Oasm(_Control):
-    """Orthogonal, autocorrelated sequences without any knowledge of the stimulus.
-
-    Bumps along the time of a run, each run with columns of its own. They score
-    where test samples lie next to training samples and nowhere else: what they
-    explain is a leak of the split.
-
-    References
-    ----------
-    Hadidi et al. (2025): the orthogonal autocorrelated sequences model.
-    """
-
-    version: ClassVar[int] = 1
-    sampled: ClassVar[Literal["event", "state"]] = "state"
-    private: ClassVar[bool] = True
-    kind: Literal["oasm"] = "oasm"
-    width_s: PositiveFloat = Field(
-        6.0, description="seconds; standard deviation of a bump and the distance to the next, as slow as blood flow"
-    )
-
-    def _features(self, words: Words) -> Float[np.ndarray, "word feature"]:
-        start, length = float(_onsets(words)[:1].sum()), _length_s(words)
-        n_bumps = int(length // self.width_s) + 1
-        if n_bumps * len(words) > _LARGEST_OASM:
-            raise StudyError(_too_many(n_bumps, len(words), self.width_s))
-        centres = start + self.width_s * np.arange(n_bumps)
-        return np.exp(-0.5 * ((_onsets(words)[:, None] - centres) / self.width_s) ** 2)
+def _places(stretch: Int[np.ndarray, " word"]) -> Float[np.ndarray, "word 5"]:
+    """Place, its logarithm, share passed, first and last, of words whose stretches are numbered in order."""
+    starts = np.flatnonzero(np.diff(stretch, prepend=-1))
+    place = np.arange(len(stretch)) - starts[stretch] + 1
+    length = np.bincount(stretch)[stretch]
+    return np.column_stack([place, np.log(place), place / length, place == 1, place == length])
 
 
 def _onsets(words: Words) -> Float[np.ndarray, " word"]:
@@ -136,14 +136,3 @@ def _direction(word: str, features: int) -> Float[np.ndarray, " feature"]:
         return np.zeros(features)
     bits = np.unpackbits(np.frombuffer(hashlib.shake_256(word.encode()).digest(-(-features // 8)), np.uint8))
     return (2.0 * bits[:features] - 1.0) / np.sqrt(features)
-
-
-def _too_many(n_bumps: int, n_words: int, width_s: float) -> Problem:
-    return Problem(
-        "E-MODEL-13",
-        "width_s does not fit the run",
-        field="width_s",
-        found=f"{width_s} s: {n_bumps} bumps for {n_words} words",
-        expected=f"at most {_LARGEST_OASM} values",
-        fix="choose wider bumps; are the onsets in seconds?",
-    )

@@ -6,12 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline.models import MODELS
 from pipeline.problems import StudyError
 
-CONTROLS = [kind for kind in MODELS if kind != "transformer"]
 WORDS = ["the", "otter", "swims", "across", "The", "cold", "river", "null"]
+
+
+def needs_nothing(kind):
+    try:
+        MODELS[kind]()
+    except ValidationError:
+        return False
+    return True
+
+
+CONTROLS = [kind for kind in MODELS if needs_nothing(kind)]
 
 
 def features(kind, words, **settings):
@@ -19,16 +30,22 @@ def features(kind, words, **settings):
     return answer.values[:, 0]
 
 
+def test_a_word_rate_needs_no_settings_and_a_network_does():
+    assert {"wordrate", "wordlength", "frequency", "position", "tokens", "oasm"} <= set(CONTROLS)
+    assert not {"transformer", "static"} & set(CONTROLS)
+
+
 @pytest.mark.parametrize("kind", CONTROLS)
-def test_every_control_gives_one_layer_of_float32_for_every_word(kind, table):
+def test_every_control_gives_layers_of_float32_for_every_word(kind, table):
     runs = {"b": table(WORDS), "a": table([]), "c": table(["", "x"])}
     answers = list(MODELS[kind]().activations(runs, study_dir=Path()))
     assert [a.run for a in answers] == ["b", "a", "c"]
     for answer in answers:
-        assert answer.values.dtype == np.float32
-        assert answer.values.shape[:2] == (len(runs[answer.run]), 1)
-        assert answer.layers == (0,) and answer.seeds == ()
+        assert answer.values.dtype == np.float32 and answer.values.ndim == 3
+        assert answer.values.shape[:2] == (len(runs[answer.run]), len(answers[0].layers))
+        assert answer.layers == tuple(range(len(answer.layers))) and answer.seeds == ()
         assert np.isfinite(answer.values).all()
+        assert answer.facts["n_words"] == len(runs[answer.run])
 
 
 @pytest.mark.parametrize("kind", CONTROLS)
@@ -36,6 +53,12 @@ def test_controls_have_no_files_and_no_problems(kind):
     model = MODELS[kind]()
     assert model.files(Path()) == [] and model.problems(Path()) == []
     assert model.kind == kind
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_every_fact_is_a_number_or_a_text(kind, table):
+    (answer,) = MODELS[kind]().activations({"run1": table(WORDS)}, study_dir=Path())
+    assert all(type(value) in (str, int, float) for value in answer.facts.values())
 
 
 def test_word_rate_is_one_for_every_word(table):
@@ -55,7 +78,48 @@ def test_position_is_a_function_of_time_alone(table):
     np.testing.assert_allclose(square, share**2, atol=1e-6)
     assert settling[20] == pytest.approx(np.exp(-1))
     assert log[100] == pytest.approx(np.log(101))
-    assert MODELS["position"].sampled == "state"
+    assert MODELS["position"]().sampled == "state"
+
+
+@pytest.mark.parametrize("within", ["sentence", "passage"])
+def test_position_within_a_stretch_counts_words_and_begins_anew(within, table):
+    words = table(WORDS[:6], **{within: ["a", "a", "a", "b", "a", "a"]})
+    log2, log3, third = np.log(2), np.log(3), 1 / 3
+    expected = [
+        [1, 0, third, 1, 0],
+        [2, log2, 2 * third, 0, 0],
+        [3, log3, 1, 0, 1],
+        [1, 0, 1, 1, 1],
+        [1, 0, 0.5, 1, 0],
+        [2, log2, 1, 0, 1],
+    ]
+    np.testing.assert_allclose(features("position", words, within=within), expected, rtol=1e-6)
+
+
+def test_position_within_a_stretch_does_not_know_the_time(table):
+    words = table(WORDS, sentence=list("aaabbbcc"))
+    late = words.assign(onset=words["onset"] ** 2 + 7)
+    assert (features("position", words, within="sentence") == features("position", late, within="sentence")).all()
+
+
+def test_position_in_the_story_does_not_know_its_sentences(table):
+    cut = table(WORDS, sentence=list("aaabbbcc"))
+    assert (features("position", cut) == features("position", table(WORDS))).all()
+
+
+def test_position_is_a_state_in_the_story_and_an_event_in_a_sentence():
+    assert [MODELS["position"](within=w).sampled for w in ("story", "passage", "sentence")] == [
+        "state",
+        "event",
+        "event",
+    ]
+
+
+def test_position_in_sentences_that_nobody_marked_is_refused(table):
+    with pytest.raises(StudyError) as caught:
+        features("position", table(WORDS), within="sentence")
+    (problem,) = caught.value.problems
+    assert problem.code == "E-WORDS-10" and problem.field == "sentence" and "run1" in problem.summary
 
 
 def test_the_same_word_has_the_same_direction_in_any_case_and_other_words_hardly_overlap(table):
@@ -76,25 +140,3 @@ def test_directions_do_not_depend_on_the_process(table):
         for seed in ("1", "2")
     }
     assert told == {"[0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0]\n"}
-
-
-def test_oasm_knows_nothing_but_the_time(table):
-    other = ["x"] * len(WORDS)
-    assert (features("oasm", table(WORDS)) == features("oasm", table(other))).all()
-
-
-def test_oasm_bumps_are_one_width_apart_and_as_wide(table):
-    words = table(["x"] * 61)
-    words["onset"] = np.arange(61.0)
-    values = features("oasm", words, width_s=6.0)
-    assert values.shape == (61, 11)
-    assert values.argmax(axis=0).tolist() == list(range(0, 61, 6))
-    assert values[6, 0] == pytest.approx(np.exp(-0.5))
-    assert MODELS["oasm"].private and MODELS["oasm"].sampled == "state"
-
-
-def test_oasm_of_onsets_in_milliseconds_is_refused(table):
-    words = table(["x"] * 5000)
-    words["onset"] = np.arange(5000.0) * 400
-    with pytest.raises(StudyError, match="are the onsets in seconds"):
-        features("oasm", words)
