@@ -82,7 +82,7 @@ def _chunks(array: "xr.DataArray") -> dict[str, Any]:
     if not array.ndim:
         return {}
     # what is looped over is read one at a time; everything else lies in one piece
-    looped = {"seed", "layer", "fold", "repeat"}
+    looped = {"seed", "step", "layer", "fold", "repeat"}
     return {"fletcher32": True, "chunksizes": tuple(1 if d in looped else n for d, n in array.sizes.items())}
 
 
@@ -153,6 +153,12 @@ def save_text(
     """Write a page or a JSON document."""
     with writing(path, stage=stage, settings=settings, inputs=inputs) as temp:
         temp.write_text(text, encoding="utf-8", newline="\n")
+
+
+def load_text(path: Path) -> str:
+    """Read what `save_text` wrote; refuse a file that changed since."""
+    verify(path)
+    return path.read_text(encoding="utf-8")
 
 
 @contextmanager

@@ -46,7 +46,7 @@ Subject = Annotated[Label, BeforeValidator(_bare)]
 class Report(Settings):
     """What the pages show."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     show_text: Literal["none", "snippet"] = Field(
         "snippet", description="words of the stimulus on the pages: none, or the first 15 s of one run"
     )
@@ -85,6 +85,12 @@ class Study(Settings):
             if unknown := [m for m in pair if m not in self.models]:
                 raise ValueError(
                     f"comparison.contrasts name {unknown[0]!r}, which is not among the models: {', '.join(self.models)}"
+                )
+        for label, model in self.models.items():
+            if self.encoding.split == "contiguous" and _reads_across(model):
+                raise ValueError(
+                    f"models.{label}: split 'contiguous' tests parts of a run, and this model's context reaches across "
+                    "their borders; split by runs, reset the context (reset: sentence), or say across_folds: true"
                 )
         for what, labels in (("subjects", self.subjects), ("models", self.models), ("recordings", self.recordings)):
             lower = [label.lower() for label in labels]
@@ -146,13 +152,14 @@ class Study(Settings):
 
     def trained_here(self, model: str, study_dir: Path) -> list[Path]:
         """The files of a model that the study itself trains; none where it lies there already."""
-        name = getattr(self.models[model], "name", "")
-        made = self.dataset.model_files(study_dir) if name else []
-        return [path for path in made if path.parent == Path(expand(name, study_dir))]
+        names = getattr(self.models[model], "name", "") or ()
+        folders = {Path(expand(name, study_dir)) for name in ([names] if isinstance(names, str) else names)}
+        made = self.dataset.model_files(study_dir) if folders else []
+        return [path for path in made if path.parent in folders]
 
     def weights(self) -> dict[str, str]:
-        """Model -> trained, random, or empty for a control."""
-        return {label: getattr(model, "weights", "") for label, model in self.models.items()}
+        """Model -> trained, random, shuffled, spectrum, shuffledwords, or empty for a control."""
+        return {label: _weights_of(model) for label, model in self.models.items()}
 
     def told(self) -> dict[str, Any]:
         """The whole study as JSON, defaults filled in, each component with its version."""
@@ -165,6 +172,17 @@ class Study(Settings):
     def leaky(self) -> bool:
         """Do neighbouring samples stand in training and test?"""
         return self.encoding.leaky
+
+
+def _reads_across(model: Model) -> bool:
+    """Does what a word's features hold come from all of a run?"""
+    return getattr(model, "reset", "") == "run" and not getattr(model, "across_folds", False)
+
+
+def _weights_of(model: Model) -> str:
+    if model.kind != "transformer":
+        return ""
+    return "shuffledwords" if getattr(model, "order", "") == "shuffled" else str(getattr(model, "weights", ""))
 
 
 def without_versions(told: Any) -> Any:

@@ -15,6 +15,9 @@ class Layout:
     def activations(self, model: str, run: str) -> Path:
         return self.root / "models" / model / f"run-{run}_activations.nc"
 
+    def weights(self, model: str) -> Path:
+        return self.root / "models" / model / "weights.json"
+
     def recording(self, subject: str, recording: str, run: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_run-{run}_recording.nc")
 

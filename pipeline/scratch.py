@@ -18,15 +18,17 @@ from pipeline.settings import as_json
 IN_MEMORY = 2**30  # bytes; larger arrays lie in a file, of which only what is being used is in memory
 
 
-def room(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> np.ndarray:
-    """An array of zeros; where it is large and a folder is given, in a file there that vanishes with the array.
+def room(shape: tuple[int, ...], dtype: Any, folder: Path | None, in_memory: int | None = None) -> np.ndarray:
+    """An array of zeros; where it is larger than `in_memory` bytes (1 GiB), in a file in `folder` that vanishes with the array.
+
+    Without a folder it is in memory whatever its size.
 
     Raises
     ------
     OSError : the disk is too full for it, said now and not by a crash when it is filled.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if folder is None or size <= IN_MEMORY:
+    if folder is None or size <= (IN_MEMORY if in_memory is None else in_memory):
         return np.zeros(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, prefix=".room-") as file:

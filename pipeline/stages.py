@@ -4,6 +4,8 @@ import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline import arrays
 from pipeline.config import Study, component
 from pipeline.jobs import Job, expected, load_tables, load_words
@@ -49,7 +51,6 @@ def clean(job: Job) -> None:
 
 
 def _labelled(cleaned: Any, run: Run) -> "xr.Dataset":
-    import numpy as np
     import xarray as xr
 
     responses = cleaned.responses
@@ -68,11 +69,14 @@ def _labelled(cleaned: Any, run: Run) -> "xr.Dataset":
 
 
 def activate(job: Job) -> None:
-    """One model's activations for the words of every run, all layers and seeds."""
+    """One model's activations for the words of every run, all layers, seeds and checkpoints."""
+    from pipeline import firstuse
+
     model = component("model", job.settings["model"])
     tables = {run: load_words(job.out.words(run)) for run in job.runs}
     files = {f"model:{path.name}": path for path in model.files(job.out.root)}
     for found in model.activations(tables, study_dir=job.out.root):
+        firstuse.compare(job, found.facts)
         record = job.record("activate", job.out.words(found.run), **files)
         ds = _featured(found, tables[found.run], model)
         arrays.save(ds, job.out.activations(job.model, found.run), **record)
@@ -81,15 +85,37 @@ def activate(job: Job) -> None:
 def _featured(found: "Activations", table: "pd.DataFrame", model: Any) -> "xr.Dataset":
     import xarray as xr
 
-    dims = ("seed", "word", "layer", "feature")[-found.values.ndim :]
-    ds = xr.Dataset(
-        {"activations": (dims, found.values, {"units": "1", "long_name": "state of the model at each word"})}
-    )
+    lead = "seed" if found.seeds else "step"
+    dims = (lead, "word", "layer", "feature")[-found.values.ndim :]
+    about = {"units": "1", "long_name": "state of the model at each word"}
+    ds = xr.Dataset({"activations": (dims, found.values, about)})
     onset = ("word", table["onset"].to_numpy(float), {"units": "s", "long_name": "onset of the word"})
     ds = ds.assign_coords(onset=onset, text=("word", table["word"].to_numpy(str)), layer=list(found.layers))
-    if found.seeds:
-        ds = ds.assign_coords(seed=list(found.seeds))
+    if lead in dims:
+        ds = ds.assign_coords({lead: list(found.seeds or found.steps)})
+    if found.context is not None:
+        about = {"units": "1", "long_name": "tokens of the text read up to and with the word's last one"}
+        ds["context"] = ("word", found.context.astype(np.int32), about)
+    ds = ds.assign(_tokens(found))
     return ds.assign_attrs(found.facts, sampled=model.sampled, private=int(model.private))
+
+
+def _tokens(found: "Activations") -> dict[str, tuple]:
+    """The alignment as a table: which characters each token covers, and which word it belongs to."""
+    if not found.alignment:
+        return {}
+    columns = zip(*found.alignment, strict=True)
+    _, text, start, end, word = (list(column) for column in columns)
+    return {
+        "token_text": ("token", np.array(text, str), {"units": "", "long_name": "token as the tokenizer writes it"}),
+        "token_start": ("token", np.array(start, np.int32), {"units": "1", "long_name": "first character in the text"}),
+        "token_end": ("token", np.array(end, np.int32), {"units": "1", "long_name": "character after its last"}),
+        "token_word": (
+            "token",
+            np.array([-1 if row is None else row for row in word], np.int32),
+            {"units": "1", "long_name": "row of the words table it belongs to, -1 for none"},
+        ),
+    }
 
 
 def encode(job: Job) -> None:

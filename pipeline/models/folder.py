@@ -5,13 +5,14 @@ weights gives random layers, a folder without a tokenizer gives an empty one.
 Headers are enough to see most of it in milliseconds, before a job is queued.
 """
 
+import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from pipeline.models.headers import LFS, Shapes, tensor_shapes
-from pipeline.models.refusals import bad_config, no_folder, no_revision, no_tokenizer, not_cached, strange_ids
+from pipeline.models.refusals import bad_config, changed, no_folder, no_revision, no_tokenizer, not_cached, strange_ids
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.settings import expand
 
@@ -25,9 +26,10 @@ _TOKENIZERS = (
     "sentencepiece.bpe.model",
 )
 _ABOUT_TOKENS = (*_TOKENIZERS, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$")
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
-_EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tokens_embed)\.weight$")
+EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tokens_embed)\.weight$")
 _SMALLEST_VOCABULARY = 0.9  # of the embedding rows; rows are padded to round numbers, hardly ever by more
 
 
@@ -111,7 +113,7 @@ def tokenizer_problems(folder: Path, model: Path) -> list[Problem]:
 def embedding_rows(folder: Path) -> int | None:
     """Rows of the embedding: of the weights where there are some, else as the config says."""
     shapes, broken = tensor_shapes(weight_files(folder))
-    rows = [shape[0] for name, shape in shapes.items() if _EMBEDDING.search(name) and not broken]
+    rows = [shape[0] for name, shape in shapes.items() if EMBEDDING.search(name) and not broken]
     return rows[0] if rows else _first_number(read_config(folder), "vocab_size")
 
 
@@ -126,6 +128,17 @@ def weight_files(folder: Path) -> list[Path]:
         return [index, *(folder / name for name in names)]
     single = folder / "model.safetensors"
     return [single] if single.exists() else []
+
+
+def check_download(folder: Path) -> None:
+    """Refuse a file of the hub's cache whose content is not what its name there says: large ones are named by sha256."""
+    for path in weight_files(folder):
+        blob = path.resolve()
+        if blob.parent.name == "blobs" and _SHA256.match(blob.name):
+            with blob.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != blob.name:
+                raise StudyError(changed(path, found, f"{blob.name}, as the hub names it"))
 
 
 def tokenizer_files(folder: Path) -> list[Path]:

@@ -1,12 +1,14 @@
 """What every model made of someone's weights has in common: where they are, and whether they can be trusted."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from pipeline.models import folder as folders
 from pipeline.models.base import Model
+from pipeline.models.refusals import unfit
+from pipeline.models.stretches import Unit
 from pipeline.problems import Problem, StudyError
 
 
@@ -22,22 +24,31 @@ class Pretrained(Model):
         """Files, headers and numbers that do not fit; nothing is loaded."""
         found: list[Problem] = []
         try:
-            folder = self._folder(study_dir)
-            found += folders.folder_problems(folder, needs_weights=self._needs_weights())
+            paths = self._folders(study_dir)
+            for folder in paths:
+                found += folders.folder_problems(folder, needs_weights=self._needs_weights())
             tokenizer = self._tokenizer(study_dir)
         except StudyError as error:
             return [*found, *error.problems]
-        unreadable = any(problem.code == "E-MODEL-12" for problem in found)
-        return found if unreadable else [*found, *self._numbers(folder), *folders.tokenizer_problems(tokenizer, folder)]
+        if any(problem.code == "E-MODEL-12" for problem in found):  # an unreadable config
+            return found
+        for folder in paths:
+            found += [*self._numbers(folder), *folders.tokenizer_problems(tokenizer, folder)]
+        return list(dict.fromkeys(found))
 
     def files(self, study_dir: Path) -> list[Path]:
         """Config, weights and tokenizer."""
-        folder = self._folder(study_dir)
-        tokenizer = folders.tokenizer_files(self._tokenizer(study_dir))
-        return [folder / "config.json", *folders.weight_files(folder), *tokenizer]
+        found: list[Path] = []
+        for folder in self._folders(study_dir):
+            found += [folder / "config.json", *folders.weight_files(folder)]
+        return [*found, *folders.tokenizer_files(self._tokenizer(study_dir))]
+
+    def _folders(self, study_dir: Path) -> list[Path]:
+        """Where the networks lie: one, or one for every checkpoint."""
+        return [folders.locate(self.name, study_dir, revision=self.revision)]
 
     def _folder(self, study_dir: Path) -> Path:
-        return folders.locate(self.name, study_dir, revision=self.revision)
+        return self._folders(study_dir)[0]
 
     def _tokenizer(self, study_dir: Path) -> Path:
         if not self.tokenizer:
@@ -56,3 +67,37 @@ class Pretrained(Model):
         from pipeline.models.weights import load_tokenizer
 
         return load_tokenizer(self._tokenizer(study_dir))
+
+
+class Contextual(Pretrained):
+    """One that reads each word after the words before it."""
+
+    context: PositiveInt | None = Field(
+        None, description="tokens in a window, special ones included; null: as many as the model can read"
+    )
+    min_context: NonNegativeInt | None = Field(
+        None, description="tokens read before a word in all but the first window; null: half the context"
+    )
+    reset: Unit = Field("run", description="where the context starts anew; a column of the words table, or the run")
+    across_folds: bool = Field(
+        False,
+        description="permit a context that reaches from training into test samples of one run (split: contiguous)",
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="precision of the pass; float16 overflows in some models, features are stored as float32"
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the pass runs")
+
+    def _numbers(self, folder: Path) -> list[Problem]:
+        """Does the context fit the config?"""
+        longest = folders.longest_context(folders.read_config(folder))
+        found = []
+        if self.context is None and longest is None:
+            found.append(unfit("context", "null", "a number", "this family has no limit of its own: choose one"))
+        if self.context and longest and self.context > longest:
+            found.append(unfit("context", self.context, f"at most {longest}", "positions beyond were never trained"))
+        return [problem._replace(file=str(folder / "config.json")) for problem in found]
+
+    def _window(self, folder: Path) -> int:
+        """Tokens read together."""
+        return self.context or folders.longest_context(folders.read_config(folder)) or 0

@@ -1,157 +1,183 @@
-"""Networks made ready, told apart and measured; then run after run is read by them."""
+"""Networks made ready, measured and told apart; each reads every run before the next is made."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipeline.models.base import Activations
-from pipeline.models.refusals import strange_ids, unfit
-from pipeline.models.tokens import Alignment, pooled_tokens
-from pipeline.models.weights import Network, check_distinct
+from pipeline.models.arrangement import Layout, Manner, layout_of
+from pipeline.models.base import Activations, Words
+from pipeline.models.identity import Register
+from pipeline.models.orders import projection, shuffled_words
+from pipeline.models.refusals import strange_ids
+from pipeline.models.stretches import Unit, stretches
+from pipeline.models.tokens import Alignment, align, pooled_tokens, run_text
+from pipeline.models.weights import Network
 from pipeline.models.windows import (
-    Frame,
     Window,
+    context_read,
     future_words,
-    looks_ahead,
     loss_per_token,
-    state_sizes,
-    windows,
+    windows_of_stretches,
     word_states,
 )
 from pipeline.problems import Problem, StudyError
-
-Makers = dict[str, Callable[[], Network]]
+from pipeline.scratch import room
 
 _LOSS_TOKENS = 2000  # enough for two digits of the loss
-_HELD_PARAMETERS = 10**9  # more than that is not held between runs but made anew, for a seed makes the same again
+_IN_MEMORY = 2**28  # bytes of states; more lie in a file until they are saved
+
+Axis = Literal["", "seed", "step"]
 
 
-class Reader(NamedTuple):
-    """What it takes to read a run: networks (one per seed), where windows begin, which layers are kept."""
+class Reading(NamedTuple):
+    """One network and what it reads.
 
-    networks: tuple[Callable[[], Network], ...]
-    seeds: tuple[int, ...]
-    layers: tuple[int, ...]
-    frame: Frame
-    context: int
-    min_context: int
-    both_ways: bool
-    facts: dict[str, str | int | float]
+    `kept`: its states are wanted; else it is only measured, to compare the
+    others with. `order`: the seed by which the words are shuffled first.
+    """
+
+    name: str
+    make: Callable[[], Network]
+    kept: bool = True
+    order: int | None = None
 
 
-def open_reader(
-    makers: Makers,
+class Text(NamedTuple):
+    """One run, cut into tokens; `stretch` of every word as it is read, and `back`, where shuffled words belong."""
+
+    alignment: Alignment
+    stretch: Int[np.ndarray, " word"]
+    back: Int[np.ndarray, " word"]
+
+    def windows(self, layout: Layout) -> list[Window]:
+        # a token that is no word's stands before all words
+        owner = np.maximum(self.alignment.word, 0)
+        stretch = self.stretch[owner] if len(self.stretch) else owner
+        return windows_of_stretches(stretch, size=layout.size, overlap=layout.overlap)
+
+
+def read(
+    readings: list[Reading],
     tokenizer: Any,
-    ids: Int[np.ndarray, " token"],
+    words: Mapping[str, Words],
+    manner: Manner,
     *,
-    seeds: tuple[int, ...],
-    layers: Literal["all"] | tuple[int, ...],
-    context: int,
-    min_context: int | None,
-) -> Reader:
-    """Make every network once, refuse twins that are no twins, and measure the loss.
+    model: str,
+    axis: Axis,
+    ordered: bool = False,
+    folder: Path | None = None,
+) -> Iterator[Activations]:
+    """The states of every run, those of all kept readings side by side along `axis`.
 
     Parameters
     ----------
-    makers : "trained" (where there are weights), then "seed0" and so on.
-    ids : tokens of the first run; the loss is taken on the first 2000.
-    seeds : empty: the trained network is read; else the twins are, and the
-        trained one is only measured beside them.
+    readings : each network is made once, measured, reads all runs, and is gone before the next.
+    model : its name, for messages.
+    ordered : they are checkpoints in the order of training, and refused if their weights say otherwise.
+    folder : where states that are too large for memory wait.
+
+    Raises
+    ------
+    StudyError : networks that should differ and do not, or states that are no numbers.
     """
-    wanted = [name for name in makers if name != "trained" or not seeds]
-    networks, hashes, facts, reader = [], {}, {}, None
-    for name, make in makers.items():
-        network = make()
-        reader = reader or _layout(network, tokenizer, layers, context, min_context)
-        facts |= _measured(network, reader, tokenizer, ids, suffix=f"_{name}" if seeds else "")
-        hashes[name] = network.sha256
-        if name in wanted:
-            small = network.parameters * len(wanted) <= _HELD_PARAMETERS or not seeds
-            networks.append((lambda network=network: network) if small else make)
+    kept = [reading for reading in readings if reading.kept]
+    heard = _texts(words, manner.reset, None, tokenizer)
+    shown, register, facts = heard, Register(model), {}
+    layout, values = None, {}
+    for reading in readings:
+        network = reading.make()
+        if layout is None:
+            layout = layout_of(network, tokenizer, manner, model)
+            values = _rooms(words, len(kept), layout, folder)
+        texts = heard if reading.order is None else _texts(words, manner.reset, reading.order, tokenizer)
+        shown = texts if reading is kept[0] else shown
+        facts |= _measured(network, layout, tokenizer, texts, f"_{reading.name}" if axis else "")
+        if reading.order is None:
+            register.add(reading.name, network, facts)
+        for run, text in texts.items() if reading.kept else ():
+            values[run][kept.index(reading)] = _pooled(network, text, manner, layout, model, run)
         del network
-    check_distinct(hashes, tokenizer.name_or_path)
-    return reader._replace(networks=tuple(networks), seeds=seeds, facts=reader.facts | facts)
+    register.check(ordered=ordered, chance=float(layout.facts["ln_vocabulary"]))
+    for run, text in shown.items():
+        answer = _answer(run, values.pop(run), text, kept, axis, layout)
+        yield answer._replace(facts=layout.facts | facts | answer.facts | {"reset": manner.reset})
 
 
-def read_run(reader: Reader, alignment: Alignment, *, run: str, pool: Literal["last", "mean", "sum"]) -> Activations:
-    """The states of one run, every seed's side by side."""
-    _check_ids(alignment.ids, int(reader.facts["vocabulary"]), str(reader.facts.get("model", "")))
-    size = reader.context - reader.frame.size
-    plan = windows(len(alignment.ids), size=size, overlap=reader.min_context)
-    values = [_pooled(make(), reader, alignment, plan, pool, run) for make in reader.networks]
-    ahead = future_words(plan, alignment.word) if reader.both_ways else 0
-    return Activations(
-        run=run,
-        values=np.stack(values) if reader.seeds else values[0],
-        layers=reader.layers,
-        seeds=reader.seeds,
-        facts=reader.facts | alignment.facts | {"max_future_words": ahead},
-        alignment=alignment.tokens,
-    )
+def _texts(words: Mapping[str, Words], reset: Unit, order: int | None, tokenizer: Any) -> dict[str, Text]:
+    return {run: _text(run, table, reset, order, tokenizer) for run, table in words.items()}
 
 
-def _layout(
-    network: Network, tokenizer: Any, layers: Literal["all"] | tuple[int, ...], context: int, min_context: int | None
-) -> Reader:
-    """The same for all twins: they differ in their numbers alone."""
-    sizes, frame = state_sizes(network.model), _frame(network, tokenizer)
-    chosen = tuple(range(len(sizes))) if layers == "all" else layers
-    overlap = context // 2 if min_context is None else min_context
-    if not frame.prefix:
-        overlap = max(overlap, 1)  # else a window's first token, which takes the idle attention, would be a word
-    _check_layout(sizes, chosen, overlap, context - frame.size, tokenizer.name_or_path)
-    facts = {
-        "parameters": network.parameters,
-        "vocabulary": network.rows,
-        "ln_vocabulary": math.log(network.rows),
-        "context": context,
-        "min_context": overlap,
-        "first_token_is_a_word": int(not frame.prefix),
-    }
-    return Reader((), (), chosen, frame, context, overlap, looks_ahead(network.model, network.rows), facts)
+def _text(run: str, table: Words, reset: Unit, order: int | None, tokenizer: Any) -> Text:
+    unit, back = stretches(table, reset, run=run), np.arange(len(table))
+    if order is not None:
+        table, back = shuffled_words(table, unit, order, run)
+    return Text(align(run_text(table), tokenizer, run=run), unit, back)
 
 
-def _frame(network: Network, tokenizer: Any) -> Frame:
-    """Networks that read both ways know sentences as [CLS] ... [SEP], the others as BOS ..."""
-    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
-    if network.head != "causal" and cls is not None and sep is not None:
-        return Frame((cls,), (sep,))
-    bos = tokenizer.bos_token_id
-    return Frame((bos,)) if bos is not None and bos < network.rows else Frame()
+def _rooms(words: Mapping[str, Words], n: int, layout: Layout, folder: Path | None) -> dict[str, np.ndarray]:
+    """Room for every run's states in one piece, which lies in a file where it is large."""
+    lengths = [len(table) for table in words.values()]
+    whole = room((n * sum(lengths), len(layout.layers), layout.width), np.float32, folder, _IN_MEMORY)
+    edges = np.cumsum([0, *(n * length for length in lengths)])
+    parts = zip(words, lengths, edges[:-1], edges[1:], strict=True)
+    return {run: whole[a:b].reshape(n, length, *whole.shape[1:]) for run, length, a, b in parts}
 
 
 def _measured(
-    network: Network, reader: Reader, tokenizer: Any, ids: Int[np.ndarray, " token"], *, suffix: str
+    network: Network, layout: Layout, tokenizer: Any, texts: Mapping[str, Text], suffix: str
 ) -> dict[str, str | int | float]:
+    """Hash of the weights, and the loss on the first run as it is read."""
     facts: dict[str, str | int | float] = {f"weights_sha256{suffix}": network.sha256}
-    _check_ids(ids, network.rows, tokenizer.name_or_path)
+    for text in texts.values():
+        _check_ids(text.alignment.ids, network.rows, tokenizer.name_or_path)
+    ids = next(iter(texts.values())).alignment.ids[:_LOSS_TOKENS]
     mask = tokenizer.mask_token_id if network.head == "masked" else None
     if network.head == "causal" or mask is not None:
-        size = reader.context - reader.frame.size
-        loss = loss_per_token(network.model, ids[:_LOSS_TOKENS], frame=reader.frame, size=size, mask=mask)
+        loss = loss_per_token(network.model, ids, frame=layout.frame, size=layout.size, mask=mask)
         facts |= {f"loss{suffix}": loss} if loss is not None else {}
     return facts
 
 
 def _pooled(
-    network: Network,
-    reader: Reader,
-    alignment: Alignment,
-    plan: list[Window],
-    pool: Literal["last", "mean", "sum"],
-    run: str,
+    network: Network, text: Text, manner: Manner, layout: Layout, name: str, run: str
 ) -> Float[np.ndarray, "word layer feature"]:
-    pairs, n_words = pooled_tokens(alignment, pool), len(alignment.last)
+    pairs, n_words = pooled_tokens(text.alignment, manner.pool), len(text.back)
     values = word_states(
-        network.model, alignment.ids, plan, pairs, frame=reader.frame, layers=reader.layers, n_words=n_words
-    )
-    if pool == "mean":
+        network.model, text.alignment.ids, text.windows(layout), pairs,
+        frame=layout.frame, layers=layout.layers, n_words=n_words, states=manner.states,
+    )  # fmt: skip
+    if manner.pool == "mean":
         values /= np.maximum(np.bincount(pairs[1], minlength=n_words), 1)[:, None, None]
-    _check_finite(values, reader, run)
-    return values
+    _check_finite(values, layout.layers, name, run)
+    values = values if manner.project is None else values @ projection(values.shape[-1], manner.project)
+    return values[text.back]
+
+
+def _answer(run: str, values: np.ndarray, text: Text, kept: list[Reading], axis: Axis, layout: Layout) -> Activations:
+    alignment, shuffled = text.alignment, kept[0].order is not None
+    plan = text.windows(layout)
+    ahead = future_words(plan, alignment.word) if layout.both_ways else 0
+    # any word of a shuffled stretch may stand before any other
+    ahead = int(np.bincount(text.stretch).max(initial=1)) - 1 if shuffled else ahead
+    return Activations(
+        run=run,
+        values=values if axis else values[0],
+        layers=layout.layers,
+        seeds=tuple(int(r.name.removeprefix("seed")) for r in kept) if axis == "seed" else (),
+        steps=tuple(r.name for r in kept) if axis == "step" else (),
+        facts=alignment.facts | {"max_future_words": ahead},
+        alignment=() if shuffled else alignment.tokens,  # every order has one of its own
+        context=_context(context_read(plan, len(alignment.ids)), alignment)[text.back],
+    )
+
+
+def _context(of_token: Int[np.ndarray, " token"], alignment: Alignment) -> Int[np.ndarray, " word"]:
+    """Of each word's last token; an empty word has that of the word before it, or 0."""
+    last = np.maximum.accumulate(alignment.last)
+    return np.where(last >= 0, of_token[last], 0) if len(of_token) else np.zeros(len(last), np.int64)
 
 
 def _check_ids(ids: Int[np.ndarray, " token"], rows: int, name: str) -> None:
@@ -159,7 +185,9 @@ def _check_ids(ids: Int[np.ndarray, " token"], rows: int, name: str) -> None:
         raise StudyError(strange_ids(name, f"id {ids.max()} in the text", f"ids below {rows}, the embedding rows"))
 
 
-def _check_finite(values: Float[np.ndarray, "word layer feature"], reader: Reader, run: str) -> None:
+def _check_finite(
+    values: Float[np.ndarray, "word layer feature"], layers: tuple[int, ...], name: str, run: str
+) -> None:
     shares = 1 - np.isfinite(values).mean(axis=(0, 2)) if len(values) else np.zeros(values.shape[1])
     if not shares.any():
         return
@@ -168,24 +196,12 @@ def _check_finite(values: Float[np.ndarray, "word layer feature"], reader: Reade
         Problem(
             "E-MODEL-08",
             f"run {run}: states that are no numbers",
-            file=str(reader.facts.get("model", "")),
+            file=name,
             field="dtype",
-            found=f"{shares[worst]:.2%} NaN or infinite in layer {reader.layers[worst]}; "
-            f"layers {[layer for layer, share in zip(reader.layers, shares, strict=True) if share]}",
+            found=f"{shares[worst]:.2%} NaN or infinite in layer {layers[worst]}; "
+            f"layers {[layer for layer, share in zip(layers, shares, strict=True) if share]}",
             expected="finite numbers in every layer",
             why="sums beyond 65504 overflow in float16; in other precisions the weights themselves are broken",
             fix="set dtype: float32 or bfloat16; if it is, fetch the weights again",
         )
     )
-
-
-def _check_layout(sizes: list[int], layers: tuple[int, ...], overlap: int, room: int, file: str) -> None:
-    found = []
-    if max(layers) >= len(sizes):
-        found.append(unfit("layers", layers, f"0 (the embedding) to {len(sizes) - 1}", file=file))
-    elif len({sizes[layer] for layer in layers}) > 1:
-        found.append(unfit("layers", layers, f"layers of one width; theirs are {sizes}", file=file))
-    if overlap >= room:
-        found.append(unfit("min_context", overlap, f"below {room}, the context without special tokens", file=file))
-    if found:
-        raise StudyError(*found)

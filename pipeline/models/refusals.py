@@ -4,7 +4,8 @@ E-MODEL-01 no usable tokenizer, -02 config and weights do not fit, -03 weights
 not whole, -04 other weights than recorded, -05 a pickle, -06 code of its own,
 -07 not found, -08 states that are no numbers, -09 twins that are no twins, -10
 tokenizer of another model, -11 wrong character positions, -12 no such network,
--13 a number that does not fit the model, -14 words that are no text.
+-13 a number that does not fit the model, -14 words that are no text, -15 no
+vectors of words, -16 no such language, -17 checkpoints out of order.
 """
 
 from pathlib import Path
@@ -125,12 +126,12 @@ def unsupported(folder: Path, found: str) -> Problem:
     )
 
 
-def changed(folder: Path, found: str, expected: str) -> Problem:
+def changed(path: Path, found: str, expected: str) -> Problem:
     """E-MODEL-04: these are not the weights of the record."""
     return Problem(
         "E-MODEL-04",
         "these are not the weights of the record",
-        file=str(folder),
+        file=str(path),
         field="sha256",
         found=found,
         expected=expected,
@@ -139,17 +140,76 @@ def changed(folder: Path, found: str, expected: str) -> Problem:
     )
 
 
-def same_network(model: str, first: str, second: str, value: str) -> Problem:
+def changed_since(model: str, name: str, found: str, expected: str, record: str) -> Problem:
+    """E-MODEL-04: other weights than at first use."""
+    return Problem(
+        "E-MODEL-04",
+        "these are not the weights that were used before under this name",
+        file=model,
+        field="sha256",
+        found=f"{name} {found}",
+        expected=f"{expected}, as at first use",
+        why="a flipped bit loads like any other, and names on a hub can be given to other weights",
+        fix=f"fetch the weights again; if the change is wanted, write sha256: {found} or delete the model's {record}",
+    )
+
+
+def same_network(model: str, first: str, second: str, value: str, checkpoints: bool = False) -> Problem:
     """E-MODEL-09: two networks that should differ are the same."""
     return Problem(
         "E-MODEL-09",
         f"{first} and {second} are the same network",
         file=model,
-        field="seeds",
+        field="revision" if checkpoints else "seeds",
         found=f"weights_sha256 {value} twice",
-        expected="other weights for the trained network and for every seed",
-        why="a control that equals what it controls for shows nothing",
-        fix="the weights of this model are its initialisation, or its family ignores the seed: choose another",
+        expected="other weights for every name",
+        why="checkpoints have been served with the final weights under early names"
+        if checkpoints
+        else "a control that equals what it controls for shows nothing",
+        fix="fetch the checkpoint again, or leave it out"
+        if checkpoints
+        else "the weights of this model are its initialisation, or its family ignores the seed: choose another",
+    )
+
+
+def another_shape(model: str, name: str, first: str) -> Problem:
+    """E-MODEL-17: checkpoints of different architectures."""
+    return Problem(
+        "E-MODEL-17",
+        "checkpoints of different networks",
+        file=model,
+        field="name",
+        found=f"{name} has other parameters than {first}",
+        expected="one network at several moments of its training",
+        fix="make each architecture a model of its own",
+    )
+
+
+def not_a_trajectory(model: str, ratio: float, first: str, second: str) -> Problem:
+    """E-MODEL-17: checkpoints that lie in another order than they are named."""
+    return Problem(
+        "E-MODEL-17",
+        "checkpoints are not in the order of their training",
+        file=model,
+        field="revision",
+        found=f"with {first} and {second} exchanged, the way through the weights is {1 - ratio:.0%} shorter there",
+        expected="weights that move away from where they were, step by step",
+        why="a checkpoint may have been saved or served under another's name",
+        fix="correct the order or fetch both again; `ordered: false` if they are no trajectory of one training",
+    )
+
+
+def worse_with_training(model: str, first: str, loss: float, last: str, last_loss: float, chance: float) -> Problem:
+    """E-MODEL-17: checkpoints that seem to run backwards."""
+    return Problem(
+        "E-MODEL-17",
+        "checkpoints are not in the order of their training",
+        file=model,
+        field="revision",
+        found=f"loss on the stimulus text {loss:.2f} nats per token at {first}, {last_loss:.2f} at {last} (chance {chance:.2f})",
+        expected="a last checkpoint that knows at least half of what the first one knew",
+        why="the order may be reversed, or late weights were served under an early name",
+        fix="correct the order or fetch both again; `ordered: false` if the training was on something else",
     )
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline.models.attention import quicken
-from pipeline.models.refusals import changed, incomplete, no_gpu, no_tokenizer, same_network, unsupported
+from pipeline.models.folder import check_download
+from pipeline.models.refusals import changed, incomplete, no_gpu, no_tokenizer, unsupported
 from pipeline.problems import StudyError, shown
 
 Head = Literal["causal", "masked", "none"]
@@ -64,6 +65,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 def trained(folder: Path) -> Network:
     """The network with its own weights, in the precision of the file."""
+    check_download(folder)
     config = _config(folder)
     wrong: dict[str, list[str]] = {}
     for head in _heads(config):
@@ -111,15 +113,6 @@ def fingerprint(model: Any) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()
-
-
-def check_distinct(hashes: dict[str, str], model: str) -> None:
-    """Refuse twins that equal the trained network or each other: a seed was ignored, or weights leaked in."""
-    seen: dict[str, str] = {}
-    for name, value in hashes.items():
-        if value in seen:
-            raise StudyError(same_network(model, seen[value], name, value))
-        seen[value] = name
 
 
 def check_expected(network: Network, expected: str, folder: Path) -> Network:

@@ -92,7 +92,8 @@ def read(table):
     """The activations of one run of words."""
 
     def run(folder, words, **settings):
-        model = MODELS["transformer"](name=str(folder), **settings)
+        name = [str(one) for one in folder] if isinstance(folder, list) else str(folder)
+        model = MODELS["transformer"](name=name, **settings)
         words = table(words) if not isinstance(words, pd.DataFrame) else words
         (answer,) = model.activations({"run1": words}, study_dir=Path())
         return answer

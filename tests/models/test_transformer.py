@@ -244,7 +244,7 @@ def test_bos_stands_before_every_window_and_is_never_a_word(made, read):
 
 def test_without_bos_the_first_token_of_later_windows_is_never_pooled(broken, read):
     config = broken / "tokenizer_config.json"
-    config.write_text(config.read_text().replace('"bos_token"', '"pad_token"'))
+    config.write_text(config.read_text().replace('"bos_token"', '"pad_token"').replace('"eos_token"', '"cls_token"'))
     facts = read(broken, WORDS, context=16, min_context=0).facts
     assert facts["first_token_is_a_word"] == 1
     assert facts["min_context"] == 1
@@ -272,17 +272,6 @@ def test_twins_and_the_trained_network_read_the_same_tokens(made, read, monkeypa
     twins = read(made("gpt2"), WORDS, weights="random", seeds=(0, 1, 2))
     assert len(loaded) == 1  # one object for the trained network and three twins
     assert twins.alignment == read(made("gpt2"), WORDS).alignment
-
-
-def test_large_twins_that_are_made_anew_for_each_run_are_the_same(made, table, monkeypatch):
-    from pipeline.models import reader
-
-    model = Transformer(name=str(made("gpt2")), weights="random", seeds=(0, 1))
-    runs = {"a": table(WORDS), "b": table(WORDS[:9])}
-    held = [a.values for a in model.activations(runs, study_dir=Path())]
-    monkeypatch.setattr(reader, "_HELD_PARAMETERS", 0)
-    anew = [a.values for a in model.activations(runs, study_dir=Path())]
-    assert all((a == b).all() for a, b in zip(held, anew, strict=True))
 
 
 @pytest.mark.parametrize("dtype", ("bfloat16", "float16"))

@@ -1,5 +1,6 @@
 """Nothing is read from weights that are not what they are called."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.models import MODELS
-from pipeline.models.weights import check_distinct, fingerprint, fresh, trained
+from pipeline.models.weights import fingerprint, fresh, trained
 from pipeline.problems import StudyError
 
 Transformer = MODELS["transformer"]
@@ -237,9 +238,18 @@ def test_weights_that_are_an_initialisation_cannot_have_twins_of_its_seed(broken
     assert problem.code == "E-MODEL-09" and "seed3" in problem.summary and "trained" in problem.summary
 
 
-def test_equal_hashes_are_refused():
-    with pytest.raises(StudyError, match="seed0 and seed1 are the same network"):
-        check_distinct({"trained": "a", "seed0": "b", "seed1": "b"}, "m")
+def test_a_file_of_the_hubs_cache_must_be_what_its_name_says(broken, read, tmp_path):
+    weights, blobs = broken / "model.safetensors", tmp_path / "blobs"
+    blobs.mkdir()
+    blob = blobs / hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    assert np.isfinite(read(broken, WORDS).values).all()
+    content = bytearray(blob.read_bytes())
+    content[-1] ^= 1  # in the last weight: whole by its header, and loads
+    blob.write_bytes(content)
+    problem = refusal(read, broken)
+    assert problem.code == "E-MODEL-04" and blob.name in problem.expected and problem.file == str(weights)
 
 
 def test_the_hash_depends_on_every_parameter(made):
@@ -274,16 +284,16 @@ def test_ids_beyond_the_embedding_are_refused(broken, read):
 
 
 def test_ids_beyond_the_embedding_are_refused_in_every_run(made, table, monkeypatch):
-    from pipeline.models import transformer
+    from pipeline.models import reader
 
-    model, real, calls = Transformer(name=str(made("gpt2"))), transformer.align, []
+    model, real, calls = Transformer(name=str(made("gpt2"))), reader.align, []
 
     def later(text, tokenizer, *, run):
         calls.append(run)
         alignment = real(text, tokenizer, run=run)
         return alignment._replace(ids=alignment.ids + (400 if run == "b" else 0))
 
-    monkeypatch.setattr(transformer, "align", later)
+    monkeypatch.setattr(reader, "align", later)
     with pytest.raises(StudyError, match="E-MODEL-10"):
         list(model.activations({"a": table(WORDS), "b": table(WORDS)}, study_dir=Path()))
     assert calls == ["a", "b"]
