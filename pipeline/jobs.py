@@ -67,6 +67,7 @@ def load_words(path: Path) -> "pd.DataFrame":
 TABLE_TEXT = (
     "subject",
     "seed",
+    "step",
     "layer",
     "roi",
     "model",

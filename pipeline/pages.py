@@ -4,26 +4,35 @@ import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline import __version__, arrays
+from pipeline import __version__, arrays, losses
+from pipeline.aligning import EXPECTED_S, align, timing_problems
+from pipeline.comparison import NESTED, at_last_step
 from pipeline.config import Study, without_versions
 from pipeline.datasets.words import against_run, read_words
 from pipeline.jobs import Job, load_tables, load_words, warnings_of
 from pipeline.problems import Problem, StudyError
-from pipeline.report import AlignedRun, GroupPage, GroupPart, IndexEntry, IndexPage, RecordingPart, SubjectPage, UsedRun
+from pipeline.report import (
+    GroupPage,
+    GroupPart,
+    IndexEntry,
+    IndexPage,
+    Networks,
+    RecordingPart,
+    SubjectPage,
+    UsedRun,
+)
 from pipeline.runs import Run
-from pipeline.timing import outside, to_grid
+from pipeline.timing import outside
 
 if TYPE_CHECKING:
     import xarray as xr
 
-LAGS_S = 20.0
-EXPECTED_S = {"fmri": (3.0, 8.0), "arrays": (3.0, 8.0)}  # where the blood's answer to words should peak
 MOST_AT_EDGE = 0.05  # share of targets at the end of the alpha grid from which it is worth a warning
 
 
@@ -31,26 +40,38 @@ def of_subject(job: Job) -> tuple[SubjectPage, list[Path]]:
     """A subject's page, and the files it was made from."""
     study = Study.from_told(job.settings["study"])
     plan = study.plan(job.out.root)
-    parts, found, inputs = [], [], []
+    parts, found, inputs, networks = [], [], [], {}
     for recording in plan.recordings(job.subject):
-        part, problems, paths = _recording(job._replace(recording=recording), study, plan.runs[job.subject, recording])
-        parts.append(part)
-        found += problems
-        inputs += paths
+        part = _recording(job._replace(recording=recording), study, plan.runs[job.subject, recording])
+        parts.append(part.part)
+        found += part.problems
+        inputs += part.inputs
+        networks = part.networks | networks  # they read the same words in every recording
+    known = losses.told_of([*networks.values()])
     page = SubjectPage(
-        study=study.study, subject=job.subject, recordings=parts, warnings=list(dict.fromkeys(found)),
+        study=study.study, subject=job.subject, recordings=parts, warnings=list(dict.fromkeys([*found, *losses.problems(known)])),
         provenance=provenance(study, inputs, job), settings_yaml=settings_yaml(study), leaky=study.leaky(), tool_version=__version__,
+        networks=known,
     )  # fmt: skip
     return page, inputs
 
 
-def _recording(job: Job, study: Study, runs: list[Run]) -> tuple[RecordingPart, list[Problem], list[Path]]:
+class _Part(NamedTuple):
+    """What one recording has for a subject's page, and the files it was made from; networks by model."""
+
+    part: RecordingPart
+    networks: dict[str, Networks]
+    problems: list[Problem]
+    inputs: list[Path]
+
+
+def _recording(job: Job, study: Study, runs: list[Run]) -> _Part:
     layers, contrasts, inputs = load_tables(job, [(job.subject, job.recording)])
     top = job.out.ceiling(job.subject, job.recording)
     ceiling = arrays.load(top, "target")
     recordings = {r.run: arrays.load(job.out.recording(job.subject, job.recording, r.run)) for r in runs}
     words = {r.run: load_words(job.out.words(r.run)) for r in runs}
-    edges = {m: _edge(arrays.load(job.out.scores(job.subject, job.recording, m))) for m in study.models}
+    edges, networks = _facts(job, study)
     shown = next((r for r in runs if r.split == "test"), runs[0])
     settings = study.recordings[job.recording]
     kinds = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
@@ -69,7 +90,17 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> tuple[RecordingPart, 
     paths = [*inputs, top, *(job.out.words(r.run) for r in runs)]
     paths += [job.out.recording(job.subject, job.recording, r.run) for r in runs]
     paths += [job.out.scores(job.subject, job.recording, model) for model in study.models]
-    return part, problems + _timing(aligned, job) + _edges(edges, job), paths
+    problems += timing_problems(aligned, job.subject) + _edges(edges, job)
+    return _Part(part, networks, problems, paths)
+
+
+def _facts(job: Job, study: Study) -> tuple[dict[str, float], dict[str, Networks]]:
+    """Of each model the share of alphas at an edge of the grid, and what its networks know of the text."""
+    edges, networks, weights = {}, {}, study.weights()
+    for model in study.models:  # one is held at a time
+        scores = arrays.load(job.out.scores(job.subject, job.recording, model))
+        edges[model], networks[model] = _edge(scores), losses.networks_of(model, scores, weights[model])
+    return edges, networks
 
 
 def _used(run: Run, ds: "xr.Dataset", words: pd.DataFrame) -> UsedRun:
@@ -98,56 +129,6 @@ def _notes(study: Study, recording: str) -> list[str]:
             f"The Lanczos filter looks {reach} to both sides, so a feature may hold that much of the words to come."
         )
     return notes
-
-
-def align(
-    run: Run, ds: "xr.Dataset", words: pd.DataFrame, expected_s: tuple[float, float] | None, show_text: str
-) -> AlignedRun:
-    """Words and samples of one run on one clock, and how the strongest follower of the word rate lags behind it.
-
-    The signal is the target with the largest correlation, of either sign, at
-    any lag: picked for its strength and not for its lag, so the lag is a check.
-    """
-    times, tr_s = ds["time"].values.astype(float), float(ds.attrs["tr_s"])
-    onsets = words["onset"].to_numpy(float)
-    rate = to_grid(np.ones((len(onsets), 1)), onsets, times, how="sum")[:, 0]
-    Y = np.nan_to_num(ds["responses"].values.astype(float))
-    steps = np.arange(-round(LAGS_S / tr_s), round(LAGS_S / tr_s) + 1)
-    table = np.stack([_lagged_r(rate, Y, step) for step in steps])
-    best = int(np.argmax(np.abs(table).max(axis=0)))
-    sign = np.sign(table[np.abs(table[:, best]).argmax(), best]) or 1.0
-    name = f"{ds['target'].values[best]}{' (sign turned)' if sign < 0 else ''}"
-    return AlignedRun(
-        run=run.run, onsets=onsets - times[0], durations=words["duration"].to_numpy(float),
-        words=list(words["word"]) if show_text == "snippet" else [""] * len(words), sample_times_s=times - times[0], tr_s=tr_s,
-        word_rate=rate, signal=sign * Y[:, best], signal_name=name, lags_s=steps * tr_s, xcorr=sign * table[:, best], expected_s=expected_s,
-    )  # fmt: skip
-
-
-def _lagged_r(rate: np.ndarray, Y: np.ndarray, step: int) -> np.ndarray:
-    """Correlation of the word rate with every target `step` samples later."""
-    n = len(rate) - abs(step)
-    if n < 10:
-        return np.zeros(Y.shape[1])
-    x, y = rate[max(-step, 0) :][:n], Y[max(step, 0) :][:n]
-    x, y = x - x.mean(), y - y.mean(axis=0)
-    scale = np.sqrt((x**2).sum() * (y**2).sum(axis=0))
-    return np.divide(x @ y, scale, out=np.zeros(Y.shape[1]), where=scale > 0)
-
-
-def _timing(aligned: AlignedRun, job: Job) -> list[Problem]:
-    """Row 26: words of another run, or shifted ones, show as a peak in the wrong place."""
-    peak = float(aligned.lags_s[np.argmax(np.abs(aligned.xcorr))])
-    if aligned.expected_s is None or aligned.expected_s[0] <= peak <= aligned.expected_s[1]:
-        return []
-    low, high = aligned.expected_s
-    return [
-        Problem(
-            "W-WORDS-09", "responses do not follow the words when they should", file=f"run {aligned.run}", field=aligned.signal_name,
-            found=f"the word rate correlates most at a lag of {peak:g} s", expected=f"{low:g} to {high:g} s",
-            why="words of another run, a wrong start_s, or a signal too weak to tell", fix="look at the alignment picture", subject=job.subject,
-        )
-    ]  # fmt: skip
 
 
 def _words_warnings(job: Job, run: Run, ds: "xr.Dataset") -> list[Problem]:
@@ -188,11 +169,22 @@ def of_group(
             GroupPart(label, study.recordings[label].kind, *of_label, subjects, note, interval_unit="subjects")
         )
     excluded = {s: "a problem stopped this subject; see the messages of the run" for s in job.left_out}
+    networks, scores = _known_in_group(job, study, [*plan.runs])
     return GroupPage(
         study=study.study, asked=[*asked], used=plan.subjects, excluded=excluded, recordings=parts,
-        links={s: job.out.subject_page(s).name for s in plan.subjects}, provenance=provenance(study, inputs, job),
-        settings_yaml=settings_yaml(study), leaky=study.leaky(), tool_version=__version__,
+        links={s: job.out.subject_page(s).name for s in plan.subjects}, warnings=losses.problems(networks),
+        provenance=provenance(study, [*inputs, *scores], job), settings_yaml=settings_yaml(study), leaky=study.leaky(),
+        tool_version=__version__, networks=networks,
     )  # fmt: skip
+
+
+def _known_in_group(job: Job, study: Study, which: list[tuple[str, str]]) -> tuple[list[Networks], list[Path]]:
+    """What the networks know, from the first person's scores (they read the same words for everyone), and those files."""
+    paths, found = {model: job.out.scores(*which[0], model) for model in study.models} if which else {}, []
+    for model, path in paths.items():
+        with arrays.opened(path) as scores:
+            found.append(losses.networks_of(model, scores, study.weights()[model]))
+    return losses.told_of(found), [*paths.values()]
 
 
 def index(page: GroupPage, layers: pd.DataFrame) -> IndexPage:
@@ -205,11 +197,9 @@ def index(page: GroupPage, layers: pd.DataFrame) -> IndexPage:
 
 def _line(layers: pd.DataFrame) -> str:
     """The nested scores of every model with layers, over all targets."""
-    rows = layers[
-        (layers["roi"] == "all")
-        & (layers["layer"] == "nested")
-        & (layers["weights"] != "")
-        & layers["seed"].isin(["", "mean"])
+    last = at_last_step(layers)
+    rows = last[
+        (last["roi"] == "all") & (last["layer"] == NESTED) & (last["weights"] != "") & last["seed"].isin(["", "mean"])
     ]
     return (
         "; ".join(f"{r.recording}: {r.model} r = {r.r:.3f} [{r.r_low:.3f}, {r.r_high:.3f}]" for r in rows.itertuples())

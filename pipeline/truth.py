@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline import arrays
-from pipeline.comparison import NESTED
+from pipeline.comparison import NESTED, at_last_step
 from pipeline.config import Plan, Study
 from pipeline.jobs import TABLE_TEXT
 from pipeline.layout import Layout
@@ -18,7 +18,7 @@ def told(study: Study, paths: Layout) -> str:
     """A table per person, and one line about ceilings and noise voxels."""
     plan = study.plan(paths.root)
     truth = arrays.load_table(paths.root / "simulated" / "truth.tsv", text=("subject", "target", "roi"))
-    layers = {which: arrays.load_table(paths.layers(*which), text=TABLE_TEXT) for which in plan.runs}
+    layers = {which: at_last_step(arrays.load_table(paths.layers(*which), text=TABLE_TEXT)) for which in plan.runs}
     lines = [line for which in plan.runs for line in _person(which, layers[which], truth)]
     return "\n".join([*lines, *_ceilings(plan, paths, truth), *_noise(study, layers)])
 

@@ -3,25 +3,42 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from pipeline.comparison import Comparison, choose_layer, compare, group
+from pipeline.comparison import (
+    COMPARISON_COLUMNS,
+    LAYER_COLUMNS,
+    Comparison,
+    at_last_step,
+    choose_layer,
+    compare,
+    group,
+    pairs,
+    rank_among,
+)
 from pipeline.normalisation import estimate
 
 N, FOLDS, TARGETS = 400, 4, 6
 RUN = np.repeat([f"run{i}" for i in range(FOLDS)], N // FOLDS)
 
 
-def scores(r: list[float], *, inner: list[float] | None = None, seeds: int = 0, seed: int = 0) -> xr.Dataset:
-    """Scores as `encode` leaves them: `r[layer]` with a little noise, agreement that adds up to it."""
+def scores(
+    r: list[float], *, inner: list[float] | None = None, seeds: int = 0, steps: tuple[str, ...] = (), seed: int = 0
+) -> xr.Dataset:
+    """Scores as `encode` leaves them: `r[layer]` with a little noise, agreement that adds up to it.
+
+    Of several steps the k-th (from 0) scores k + 1 times as much as is said.
+    """
     rng = np.random.default_rng(seed)
-    lead = (seeds,) if seeds else ()
-    agreement = np.zeros((*lead, len(r), 2, N))
+    lead = {"seed": list(range(seeds))} if seeds else {"step": list(steps)} if steps else {}
+    shape = tuple(len(labels) for labels in lead.values())
+    gain = 1.0 + np.arange(len(steps))[:, None, None] if steps else 1.0
+    agreement = np.zeros((*shape, len(r), 2, N))
     for i, value in enumerate(r):
-        agreement[..., i, :, :] = value + 0.2 * rng.normal(size=(*lead, 1, N))
+        agreement[..., i, :, :] = gain * value + 0.2 * rng.normal(size=(*shape, 1, N))
     fold = np.repeat(np.arange(FOLDS), N // FOLDS)
     of_fold = np.stack([agreement[..., 0, fold == k].mean(axis=-1) for k in range(FOLDS)], axis=-1)
     values = np.repeat(of_fold[..., None], TARGETS, axis=-1)
     chosen_by = np.broadcast_to(np.asarray(inner if inner is not None else r)[:, None, None], values.shape)
-    dims = (*(["seed"] if seeds else []), "layer", "fold", "target")
+    dims = (*lead, "layer", "fold", "target")
     ds = xr.Dataset(
         {
             "r": (dims, values),
@@ -33,8 +50,7 @@ def scores(r: list[float], *, inner: list[float] | None = None, seeds: int = 0, 
     ds["agreement"] = ((*dims[:-2], "roi", "sample"), agreement)
     ds["member"] = (("roi", "target"), np.array([[1] * 6, [1, 1, 1, 0, 0, 0]], np.uint8))
     coords = {"roi": ["all", "front"], "layer": list(range(len(r))), "target": [f"t{i}" for i in range(TARGETS)]}
-    ds = ds.assign_coords(coords | ({"seed": list(range(seeds))} if seeds else {}))
-    return ds.assign_coords(run=("sample", RUN), fold_of=("sample", fold))
+    return ds.assign_coords(coords | lead).assign_coords(run=("sample", RUN), fold_of=("sample", fold))
 
 
 def ceiling(valid: bool = True) -> xr.Dataset:
@@ -193,3 +209,166 @@ def test_runs_of_unequal_length_count_the_same_in_a_test_over_runs():
     one = row(contrasts, roi="all")
     assert one["unit"] == "runs" and one["n_units"] == 7
     assert abs(one["difference"]) < 1e-9 and one["p"] > 0.9
+
+
+PROMISED = "subject recording model weights seed layer roi n_targets r r_low r_high r2 ceiling ceiling_kind fraction n_missing n_flat"
+PROMISED_CONTRASTS = "subject recording roi a b layer_a layer_b r_a r_b difference low high p q unit n_units test"
+
+
+def test_promised_columns_come_first_and_new_ones_behind():
+    layers, contrasts = tables({"m": scores([0.3]), "b": scores([0.1])}, {"m": "trained", "b": ""})
+    assert list(layers) == LAYER_COLUMNS and list(contrasts) == COMPARISON_COLUMNS
+    assert LAYER_COLUMNS[:17] == PROMISED.split() and LAYER_COLUMNS[-1] == "step"
+    assert COMPARISON_COLUMNS[:17] == PROMISED_CONTRASTS.split()
+    assert COMPARISON_COLUMNS[18:] == ["percentile", "seed_low", "seed_high", "n_seeds"]
+
+
+STEPS = ("step00000", "step00010", "step01000")
+
+
+def test_checkpoints_come_one_after_another_each_with_its_layers_and_without_a_mean():
+    layers, _ = tables({"m": scores([0.02, 0.05], steps=STEPS)}, {"m": "trained"})
+    whole = layers[layers["roi"] == "all"]
+    assert whole["step"].tolist() == [step for step in STEPS for _ in range(3)]
+    assert whole["layer"].tolist() == ["0", "1", "nested"] * 3
+    assert set(layers["seed"]) == {""} and set(layers["weights"]) == {"trained"}
+    nested = whole[whole["layer"] == "nested"]["r"].to_numpy()
+    assert nested == pytest.approx([0.05, 0.10, 0.15], abs=0.03)
+
+
+def test_each_checkpoint_chooses_its_own_layer():
+    found = scores([0.1, 0.1], steps=STEPS[:2])
+    found["inner"] = found["inner"].copy(
+        data=np.array([[0.1, 0.9], [0.9, 0.1]])[:, :, None, None] * np.ones((1, 1, FOLDS, TARGETS))
+    )
+    layers, _ = tables({"m": found}, {"m": "trained"})
+    nested = layers[(layers["layer"] == "nested") & (layers["roi"] == "all")]
+    assert nested["chosen"].tolist() == ["1", "0"]
+
+
+def test_a_checkpoint_scores_as_it_does_alone():
+    found = {"m": scores([0.02, 0.05], steps=STEPS), "b": scores([0.0], seed=5)}
+    every, _ = tables(found, {"m": "trained", "b": ""})
+    alone, _ = tables(found | {"m": found["m"].isel(step=1, drop=True)}, {"m": "trained", "b": ""})
+    of_step = every[(every["model"] == "m") & (every["step"] == STEPS[1])].drop(columns="step").reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_step, alone[alone["model"] == "m"].drop(columns="step").reset_index(drop=True))
+
+
+def test_contrasts_are_made_at_the_last_checkpoint():
+    found, weights = {"m": scores([0.05], steps=STEPS), "b": scores([0.1], seed=9)}, {"m": "trained", "b": ""}
+    _, contrasts = tables(found, weights)
+    _, alone = tables(found | {"m": found["m"].isel(step=2, drop=True)}, weights)
+    assert row(contrasts, roi="all")["r_a"] == pytest.approx(0.15, abs=0.03)
+    pd.testing.assert_frame_equal(contrasts, alone)
+
+
+def test_only_the_last_checkpoint_stays_and_what_has_none_stays_whole():
+    layers, _ = tables({"m": scores([0.05, 0.02], steps=STEPS), "b": scores([0.1])}, {"m": "trained", "b": ""})
+    last = at_last_step(layers)
+    assert set(last.loc[last["model"] == "m", "step"]) == {STEPS[-1]} and (last["model"] == "m").sum() == 2 * 3
+    pd.testing.assert_frame_equal(last[last["model"] == "b"], layers[layers["model"] == "b"])
+    without = layers.assign(step=np.nan)
+    assert len(at_last_step(without)) == len(without) == len(at_last_step(layers.drop(columns="step")))
+
+
+@pytest.mark.parametrize(
+    ("r", "seeds", "percentile"),
+    [
+        (0.9, [0.1, 0.2, 0.3, 0.4, 0.5], 100),
+        (0.35, [0.1, 0.2, 0.3, 0.4, 0.5], 60),
+        (0.3, [0.1, 0.2, 0.3, 0.4, 0.5], 40),  # a tie is not below
+        (0.2, [0.2] * 5, 0),
+        (-0.1, [-0.3, -0.2], 100),
+        (0.5, [0.1, np.nan, 0.7], 50),  # a seed without a score is no seed
+    ],
+)
+def test_the_percentile_counts_the_seeds_that_lie_below(r, seeds, percentile):
+    found = rank_among(r, np.array(seeds))
+    assert found.percentile == percentile
+    assert (found.seed_low, found.seed_high) == (np.nanmin(seeds), np.nanmax(seeds))
+    assert found.n_seeds == np.isfinite(seeds).sum()
+
+
+def test_one_seed_has_no_range_and_none_has_no_percentile():
+    one = rank_among(0.2, np.array([0.1]))
+    assert (one.percentile, one.n_seeds) == (100, 1) and np.isnan([one.seed_low, one.seed_high]).all()
+    assert np.isnan(rank_among(0.2, np.array([]))).all() and np.isnan(rank_among(0.2, np.array([np.nan]))).all()
+    missing = rank_among(float("nan"), np.array([0.1, 0.3]))
+    assert np.isnan(missing.percentile) and missing[1:] == (0.1, 0.3, 2)
+
+
+def test_a_contrast_with_twins_ranks_the_nested_score_among_those_of_their_seeds():
+    found = {"m": scores([0.05], seed=3), "twin": scores([0.05, 0.04], seeds=7), "rate": scores([0.05], seed=4)}
+    layers, contrasts = tables(found, {"m": "trained", "twin": "random", "rate": ""})
+    for roi in ("all", "front"):
+        own = layers[(layers["roi"] == roi) & (layers["layer"] == "nested")].set_index(["model", "seed"])["r"]
+        seeds = own["twin"].drop("mean")
+        one = row(contrasts, roi=roi, b="twin")
+        assert one["percentile"] == 100 * (seeds < own["m", ""]).mean() and 0 < one["percentile"] < 100
+        assert (one["seed_low"], one["seed_high"], one["n_seeds"]) == (seeds.min(), seeds.max(), 7)
+        assert row(contrasts, roi=roi, b="rate")[["percentile", "seed_low", "seed_high", "n_seeds"]].isna().all()
+
+
+def test_a_control_that_is_drawn_by_seed_has_a_percentile_too():
+    found = {"m": scores([0.3]), "vectors": scores([0.1], seeds=5)}
+    _, contrasts = tables(found, {"m": "trained", "vectors": ""})
+    assert row(contrasts, roi="all")["percentile"] == 100
+
+
+def test_a_trained_model_is_held_against_twins_of_every_kind_and_controls():
+    weights = {"m": "trained", "a": "random", "b": "shuffled", "c": "spectrum", "d": "shuffledwords", "e": ""}
+    assert pairs(Comparison(), weights) == tuple(("m", other) for other in "abcde")
+    assert pairs(Comparison(contrasts=(("a", "b"), ("a", "x"))), weights) == (("a", "b"),)
+
+
+def of_people(twins: dict[str, list[float]], trained: list[float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of as many people as there are trained scores; `twins` has each person's r by seed."""
+    rows, contrasts = [], []
+    for i, r in enumerate(trained):
+        common = {"subject": f"{i:02}", "recording": "fmri", "roi": "all", "layer": "nested", "step": "", "seed": ""}
+        common |= dict.fromkeys(("n_targets", "r2", "ceiling", "fraction", "n_missing", "n_flat", "n_ceiling"), 1.0)
+        seeds = {seed: values[i] for seed, values in twins.items()}
+        rows.append(common | {"model": "m", "weights": "trained", "r": r})
+        rows += [common | {"model": "t", "weights": "random", "seed": s, "r": v} for s, v in seeds.items()]
+        mean = float(np.mean([*seeds.values()]))
+        rows.append(common | {"model": "t", "weights": "random", "seed": "mean", "r": mean})
+        ends = {
+            "r_a": r,
+            "r_b": mean,
+            "difference": r - mean,
+            "percentile": 100 * np.mean(np.array([*seeds.values()]) < r),
+        }
+        contrasts.append({"subject": f"{i:02}", "recording": "fmri", "roi": "all", "a": "m", "b": "t"} | ends)
+    return pd.DataFrame(rows), pd.DataFrame(contrasts)
+
+
+def test_over_people_the_mean_is_ranked_among_the_means_of_the_same_seeds():
+    # means of seeds .2, .3, .4; the mean of m is .35: above two of three, though above all of them in one person of four
+    twins = {"0": [0.1, 0.1, 0.3, 0.3], "1": [0.3] * 4, "2": [0.5, 0.5, 0.3, 0.3]}
+    layers, contrasts = group(*of_people(twins, [0.4, 0.2, 0.5, 0.3]), Comparison())
+    one = row(contrasts, a="m")
+    assert one["percentile"] == pytest.approx(200 / 3) and one["n_seeds"] == 3
+    assert (one["seed_low"], one["seed_high"]) == pytest.approx((0.2, 0.4))
+    assert one["n_above_all"] == 1 and one["n_units"] == 4
+    seeds = layers[(layers["model"] == "t")].set_index("seed")["r"]
+    assert seeds.to_dict() == pytest.approx({"0": 0.2, "1": 0.3, "2": 0.4, "mean": 0.3})
+
+
+def test_a_person_without_a_score_takes_no_part_in_the_rank():
+    twins = {"0": [0.1, 0.9], "1": [0.2, 0.9]}
+    _, contrasts = group(*of_people(twins, [0.3, float("nan")]), Comparison())
+    one = row(contrasts, a="m")
+    assert (one["percentile"], one["seed_high"], one["n_above_all"]) == (100, 0.2, 1)
+
+
+def test_the_group_table_keeps_checkpoints_apart_and_in_order():
+    parts = [
+        compare(f"{i}", "fmri", {"m": scores([0.05], steps=STEPS, seed=i), "b": scores([0.1], seed=i + 9)},
+                {"m": "trained", "b": ""}, ceiling(), Comparison(permutations=100))
+        for i in range(3)
+    ]  # fmt: skip
+    layers, contrasts = group(*(pd.concat(t, ignore_index=True) for t in zip(*parts, strict=True)), Comparison())
+    nested = layers[(layers["model"] == "m") & (layers["roi"] == "all") & (layers["layer"] == "nested")]
+    assert nested["step"].tolist() == list(STEPS) and set(nested["n_subjects"]) == {3}
+    assert nested["r"].is_monotonic_increasing and list(layers)[-1] == "step"
+    assert contrasts[["percentile", "n_above_all"]].isna().all(axis=None)

@@ -5,16 +5,18 @@ import xarray as xr
 from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge
 
+from pipeline import arrays
 from pipeline.encoding import Encoding, encode, folds_of, gather, regions
 from pipeline.problems import StudyError
 from pipeline.recordings import Arrays
+from pipeline.scratch import Parts
 from pipeline.timing import delay, to_grid
 
 RUNS, N, TR = ("a", "b", "c", "d"), 80, 2.0
 SPLIT = dict(zip(RUNS, ("train", "train", "train", "test"), strict=True))
 
 
-def study(*, seed: int = 0, layers: int = 2, seeds: int = 0, sampled: str = "event", private: int = 0):
+def study(*, seed: int = 0, layers: int = 2, seeds: int = 0, sampled: str = "event", private: int = 0, **facts: float):
     """Four runs in which layer 1 drives targets 0-3 one and two volumes later; target 4 is noise."""
     rng = np.random.default_rng(seed)
     recordings, activations = {}, {}
@@ -36,7 +38,8 @@ def study(*, seed: int = 0, layers: int = 2, seeds: int = 0, sampled: str = "eve
         coords = {"onset": ("word", onsets), "layer": list(range(layers))} | (
             {"seed": list(range(seeds))} if seeds else {}
         )
-        activations[run] = xr.Dataset({"activations": (dims, values)}, coords, {"sampled": sampled, "private": private})
+        about = {"sampled": sampled, "private": private} | facts
+        activations[run] = xr.Dataset({"activations": (dims, values)}, coords, about)
     return recordings, activations
 
 
@@ -201,3 +204,67 @@ def test_runs_on_other_clocks_are_refused():
     recordings["b"] = recordings["b"].assign_attrs(tr_s=1.5)
     with pytest.raises(StudyError, match=r"1\.5, 2\.0"):
         gather(recordings, SPLIT, (0.0, 0.0))
+
+
+STEPS = ["step00000", "step00010", "step00100"]
+
+
+def training(**facts: float):
+    """The study with seeds, whose axis is that of checkpoints."""
+    recordings, activations = study(seeds=3, **facts)
+    return recordings, {run: ds.rename(seed="step").assign_coords(step=STEPS) for run, ds in activations.items()}
+
+
+def test_checkpoints_stand_along_an_axis_of_their_own_and_score_as_alone():
+    recordings, activations = training()
+    found = fit(recordings, activations)
+    assert found["r"].dims == ("step", "layer", "fold", "target")
+    assert found["agreement"].dims == ("step", "layer", "roi", "sample")
+    assert found["step"].values.tolist() == STEPS
+    for i in range(3):
+        alone = fit(recordings, {run: ds.isel(step=i, drop=True) for run, ds in activations.items()})
+        for name in ("r", "alpha", "inner", "agreement"):
+            np.testing.assert_array_equal(found[name].values[i], alone[name].values)
+
+
+def test_an_interrupted_fit_of_checkpoints_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    recordings, activations = training()
+    whole = fit(recordings, activations)
+    arguments = (Arrays(delays=(1, 2)), activations, recordings, SPLIT, None, settings())
+    record = {"stage": "encode", "settings": {}, "inputs": {}}
+    write, written = Parts.write, []
+
+    def interrupted(self, index, parts):
+        write(self, index, parts)
+        written.append(index)
+        if written == [0, 1, 2]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Parts, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encode(*arguments, parts=Parts(tmp_path / "scores.nc", record))
+    resumed = encode(*arguments, parts=Parts(tmp_path / "scores.nc", record))
+    assert written == [0, 1, 2, 3, 4, 5] and resumed.identical(whole)
+
+
+def test_seeds_of_checkpoints_are_refused_by_name():
+    recordings, activations = training()
+    both = {run: ds.expand_dims(seed=[0, 1]) for run, ds in activations.items()}
+    with pytest.raises(ValueError, match=r"axes seed \(2\), step \(3\)"):
+        fit(recordings, both)
+
+
+def test_what_is_known_of_the_networks_travels_with_their_scores():
+    facts = {"loss_trained": 3.2, "loss_seed0": 6.1, "ln_vocabulary": 6.2, "parameters": 100}
+    recordings, activations = study(seeds=1, **facts)
+    activations["b"] = activations["b"].assign_attrs(loss_seed0=9.9)  # the first run speaks for all
+    told = fit(recordings, activations).attrs
+    assert {name: told[name] for name in facts if name in told} == {k: v for k, v in facts.items() if k != "parameters"}
+
+
+def test_scores_with_steps_come_back_from_a_file_as_they_were(tmp_path):
+    found = fit(*training(loss_step00000=6.2))
+    arrays.save(found, tmp_path / "scores.nc", stage="encode", settings={}, inputs={})
+    back = arrays.load(tmp_path / "scores.nc", "step", "layer", "fold", "target")
+    assert back["step"].values.tolist() == STEPS and back.attrs["loss_step00000"] == 6.2
+    np.testing.assert_array_equal(back["r"].values, found["r"].values)

@@ -7,16 +7,21 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.report.tables import at_choice, entries, headline, of, twins
+from pipeline.report.kinds import is_twin, kind_of
+from pipeline.report.rows import at_choice, entries, headline, of, twins
 from pipeline.report.words import count, interval, is_number, number
 
 
 class Curve(NamedTuple):
-    """Score against layer. `low` and `high`: interval of a trained model, range over seeds of random twins."""
+    """Score against layer. `low` and `high`: interval of a trained model, range over seeds of twins.
+
+    `step` names the checkpoint that is drawn, of a model that has some.
+    """
 
     key: str
     label: str
-    random: bool
+    weights: str
+    step: str
     x: np.ndarray
     y: np.ndarray
     low: np.ndarray
@@ -25,6 +30,16 @@ class Curve(NamedTuple):
     nested: float
     n_seeds: int
     thin: list[tuple[np.ndarray, np.ndarray]]
+
+    @property
+    def twin(self) -> bool:
+        return is_twin(self.weights)
+
+    @property
+    def name(self) -> str:
+        """What a legend calls it."""
+        who = kind_of(self.weights).many if self.twin else self.weights
+        return f"{who} {self.label}" + (f" ({self.step})" if self.step else "")
 
 
 class Level(NamedTuple):
@@ -48,7 +63,8 @@ class Panel(NamedTuple):
 def panel(layers: pd.DataFrame, roi: str, *, ceiling: bool, subjects: Mapping[str, pd.DataFrame]) -> Panel:
     """All that is drawn of one region; the ceiling only if it is valid."""
     here = layers[layers["roi"] == roi]
-    curves = [curve(layers, entry, roi, subjects) for w in ("trained", "random") for entry in entries(here, w)]
+    networks = sorted((e for e in entries(here) if e[1]), key=lambda entry: is_twin(entry[1]))  # trained ones first
+    curves = [curve(layers, entry, roi, subjects) for entry in networks]
     known = here["n_targets"].dropna()
     n_targets = count(known.max()) if len(known) else "n/a"
     drawn = [c for c in curves if np.isfinite(c.y).any()]
@@ -56,16 +72,16 @@ def panel(layers: pd.DataFrame, roi: str, *, ceiling: bool, subjects: Mapping[st
 
 
 def curve(layers: pd.DataFrame, entry: tuple[str, str], roi: str, subjects: Mapping[str, pd.DataFrame]) -> Curve:
-    rows, random = of(layers, entry, roi), entry[1] == "random"
-    points = [_point(group, random) for _, group in rows.dropna(subset="depth").groupby("depth")]
+    rows, twin = of(layers, entry, roi), is_twin(entry[1])
+    points = [_point(group, twin) for _, group in rows.dropna(subset="depth").groupby("depth")]
     x, y, low, high = np.array(points, float).reshape(-1, 4).T
     row, seeds = headline(rows), twins(at_choice(rows))
-    nested = seeds.mean if random else row["r"] if row is not None else np.nan
+    nested = seeds.mean if twin else row["r"] if row is not None else np.nan
     chosen = [] if row is None else [d for d in _layers_in(row["chosen"]) if d in x]
-    thin = [] if random else [_line(of(table, entry, roi)) for table in subjects.values()]
-    return Curve(
-        f"{entry[1]} {entry[0]}", entry[0], random, x, y, low, high, chosen, float(nested), seeds.n_seeds, thin
-    )
+    thin = [] if twin else [_line(of(table, entry, roi)) for table in subjects.values()]
+    step = "" if row is None else row["step"]
+    numbers = (x, y, low, high, chosen, float(nested), seeds.n_seeds)
+    return Curve(f"{entry[1]} {entry[0]}", entry[0], entry[1], step, *numbers, thin)
 
 
 def controls(layers: pd.DataFrame, roi: str) -> list[Level]:
@@ -96,17 +112,16 @@ def _panel_in_words(one: Panel, *, short: bool) -> str:
 
 
 def _curve_in_words(c: Curve, short: bool) -> str:
-    name = f"{'random twins' if c.random else 'trained'} {c.label}"
     score = f"{number(c.nested)} at the chosen layer"
     ends = f"{number(c.y[0])} at layer {count(c.x[0])}, {number(c.y[-1])} at layer {count(c.x[-1])}"
     top = int(np.nanargmax(c.y))
     peak = f"highest {number(c.y[top])} {interval(c.low[top], c.high[top])} at layer {count(c.x[top])}"
-    return f"{name} {score}" if short else f"{name} {ends}, {peak}, {score}"
+    return f"{c.name} {score}" if short else f"{c.name} {ends}, {peak}, {score}"
 
 
-def _point(group: pd.DataFrame, random: bool) -> tuple[float, float, float, float]:
+def _point(group: pd.DataFrame, twin: bool) -> tuple[float, float, float, float]:
     depth = float(group["depth"].iloc[0])
-    if random:
+    if twin:
         seeds = twins(group)
         return depth, seeds.mean, seeds.low, seeds.high
     row = headline(group)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.modelling import model_text
+
 _SPLITS = {
     "leave_one_run_out": "each run was held out in turn and predicted from all others",
     "given": "the runs marked `test` in the data set were held out once and predicted from those marked `train`",
@@ -14,13 +16,6 @@ _HOW = {
     "mean": "averaged within each sample",
     "sum": "summed within each sample",
     "last": "taken from the last word of each sample",
-}
-_CONTROLS = {
-    "wordrate": "the number of words",
-    "wordlength": "the number of letters",
-    "position": "the position in the run",
-    "tokens": "the identity of the word (hashed to {features} random features)",
-    "oasm": "orthogonal autocorrelated sequences, which hold nothing of the stimulus (bumps {width_s:g} s wide)",
 }
 _REFERENCES = """\
 - Huth, A. G., et al. (2016). Natural speech reveals the semantic maps that tile human cerebral cortex. Nature, 532, 453-458.
@@ -77,30 +72,7 @@ def _cleaning(of: Mapping[str, Any]) -> str:
 
 
 def _models(told: Mapping[str, Any]) -> str:
-    return "".join(f"- `{label}`: {_model(of)}\n" for label, of in told["models"].items())
-
-
-def _model(of: Mapping[str, Any]) -> str:
-    if of["kind"] != "transformer":
-        return _CONTROLS[of["kind"]].format(**of) + "."
-    context = f"{of['context']} tokens" if of["context"] else "the model's whole context"
-    least = f"{of['min_context']} tokens" if of["min_context"] is not None else "half of it"
-    layers = "all layers" if of["layers"] == "all" else f"layers {', '.join(map(str, of['layers']))}"
-    state = {
-        "last": "the state at its last token",
-        "mean": "the mean over its tokens",
-        "sum": "the sum over its tokens",
-    }[of["pool"]]
-    born = (
-        f"freshly initialised with seeds {', '.join(map(str, of['seeds']))}"
-        if of["weights"] == "random"
-        else "trained weights"
-    )
-    revision = f", revision {of['revision']}" if of["revision"] else ""
-    return (
-        f"the transformer {of['name'].rsplit('/', 1)[-1]}{revision} ({born}; {of['dtype']}); {layers}; for each word {state}, in windows "
-        f"of {context} that started anew with each run, each word with at least {least} before it where the run had them."
-    )
+    return "".join(f"- `{label}`: {model_text(of)}\n" for label, of in told["models"].items())
 
 
 def _encoding(of: Mapping[str, Any]) -> str:
@@ -134,6 +106,7 @@ def _comparison(told: Mapping[str, Any]) -> str:
     return (
         f"{ceiling} Intervals of scores and differences are 95 % block bootstraps over the tested samples ({of['permutations']} draws). "
         f"Paired differences between models at their nested layers were tested by two-sided sign-flips ({of['permutations']} at most) over runs where "
-        "six or more were tested, else over blocks of samples; over people where there were three or more. False discovery rate was "
+        "six or more were tested, else over blocks of samples; over people where there were three or more. Of a model with several seeds the mean over seeds "
+        "was tested, and the percentile of the other model among the seeds is told; of one with checkpoints, the last was tested. False discovery rate was "
         f"held at {of['fdr']:g} (Benjamini & Hochberg, 1995). The root of all random streams was {told['seed']}.\n"
     )

@@ -9,10 +9,12 @@ from typing import Any
 
 import jinja2
 
-from pipeline.report.parts import GroupPage, IndexPage, SubjectPage
+from pipeline.report.kinds import is_twin, kind_of
+from pipeline.report.networks import networks_sentences, networks_table
+from pipeline.report.parts import GroupPage, IndexPage, Networks, SubjectPage
 from pipeline.report.result import group_light, group_sentences, subject_light, subject_sentences
 from pipeline.report.tables import Table
-from pipeline.report.views import group_view, recording_view
+from pipeline.report.views import GroupView, RecordingView, group_view, recording_view
 from pipeline.report.words import name, plural, relative_link, without_folders
 
 _ENVIRONMENT = jinja2.Environment(
@@ -30,7 +32,10 @@ _ENVIRONMENT.tests["mapping"] = lambda value: isinstance(value, Mapping)
 
 def subject_page(page: SubjectPage) -> str:
     """One subject: the result in a sentence, what was used, alignment, profiles, tables, warnings, provenance."""
-    views = [recording_view(part, i, subject=page.subject, leaky=page.leaky) for i, part in enumerate(page.recordings)]
+    views = [
+        recording_view(part, i, subject=page.subject, leaky=page.leaky, networks=page.networks)
+        for i, part in enumerate(page.recordings)
+    ]
     light, reason = subject_light(page)
     return _render(
         "subject.html",
@@ -40,13 +45,13 @@ def subject_page(page: SubjectPage) -> str:
         reason=reason,
         sentences=subject_sentences(page),
         record=_record(page.provenance),
-        any_ceiling=any(view.ceiling.valid for view in views),
+        **_shared(views, page.networks),
     )
 
 
 def group_page(page: GroupPage) -> str:
     """All subjects: who is in, the mean beside each of them, comparisons; below three subjects nothing is inferred."""
-    views = [group_view(part, i, leaky=page.leaky) for i, part in enumerate(page.recordings)]
+    views = [group_view(part, i, leaky=page.leaky, networks=page.networks) for i, part in enumerate(page.recordings)]
     light, reason = group_light(page)
     return _render(
         "group.html",
@@ -57,7 +62,7 @@ def group_page(page: GroupPage) -> str:
         sentences=group_sentences(page),
         record=_record(page.provenance),
         subjects=_subjects(page),
-        any_ceiling=any(view.ceiling.valid for view in views),
+        **_shared(views, page.networks),
     )
 
 
@@ -68,6 +73,18 @@ def index_page(page: IndexPage) -> str:
 
 def _render(template: str, **values: Any) -> str:
     return _ENVIRONMENT.get_template(template).render(**values)
+
+
+def _shared(views: Sequence[RecordingView | GroupView], networks: Sequence[Networks]) -> dict[str, Any]:
+    """What both kinds of page tell of the networks, and what their reader has to be told."""
+    weights = dict.fromkeys(w for view in views for w in view.weights if is_twin(w))
+    return {
+        "any_ceiling": any(view.ceiling.valid for view in views),
+        "kinds": [kind_of(w) for w in weights],
+        "any_steps": any(view.trajectories for view in views),
+        "networks": networks_table(networks, "Loss of each network on the stimulus text"),
+        "networks_told": networks_sentences(networks),
+    }
 
 
 def _subjects(page: GroupPage) -> Sequence[tuple[str, str, str]]:

@@ -58,6 +58,22 @@ class AlignedRun(NamedTuple):
     expected_s: tuple[float, float] | None = (3.0, 8.0)
 
 
+class Networks(NamedTuple):
+    """What the networks of one model know of the stimulus text: their loss on it, in nats per token.
+
+    `loss` is by network: "trained", "seed0" and so on, or the names of the
+    checkpoints, which `steps` repeats in the order of training. `ln_vocabulary`
+    is the loss of a network that gives every token the same chance. Twins
+    come with the trained network they were made beside, where it has weights.
+    """
+
+    model: str
+    weights: str
+    loss: Mapping[str, float]
+    ln_vocabulary: float
+    steps: Sequence[str] = ()
+
+
 class RecordingPart(NamedTuple):
     """All that a subject's page says about one recording.
 
@@ -93,6 +109,7 @@ class SubjectPage(NamedTuple):
     settings_yaml: str = ""
     leaky: bool = False
     tool_version: str = ""
+    networks: Sequence[Networks] = ()
 
 
 class GroupPart(NamedTuple):
@@ -127,6 +144,7 @@ class GroupPage(NamedTuple):
     settings_yaml: str = ""
     leaky: bool = False
     tool_version: str = ""
+    networks: Sequence[Networks] = ()
 
 
 class IndexEntry(NamedTuple):

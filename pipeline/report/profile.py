@@ -1,4 +1,4 @@
-"""The layer profile: how well each layer predicts, beside random twins, controls and the ceiling."""
+"""The layer profile: how well each layer predicts, beside twins, controls and the ceiling."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from pipeline.report.words import number, shorten
 _AXIS = "r (mean over targets)"
 _MARKERS = "osD^vPX"
 _LEGEND_COLUMNS = 2
+_DASHES = {"shuffled": (0, (6, 1.5, 1, 1.5)), "spectrum": (0, (2, 1)), "shuffledwords": (0, (6, 1, 1, 1, 1, 1))}
 
 
 class Look(NamedTuple):
@@ -81,12 +82,19 @@ def _draw(axes: Axes, one: Panel, look: Look, limit: int) -> None:
 
 
 def _curve(axes: Axes, curve: Curve, look: Look) -> None:
-    colour, dash = look.colours[curve.key], "--" if curve.random else "-"
+    colour, dash = look.colours[curve.key], _dash(curve)
     for line in curve.thin:
         axes.plot(line[0], line[1], color=colour, lw=0.7, alpha=0.4, zorder=1)
     axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, lw=0, zorder=1)
     axes.plot(
-        curve.x, curve.y, dash, color=colour, lw=2.4 if look.subjects else 1.8, marker=_marker(curve), ms=3.2, zorder=3
+        curve.x,
+        curve.y,
+        ls=dash,
+        color=colour,
+        lw=2.4 if look.subjects else 1.8,
+        marker=_marker(curve),
+        ms=3.2,
+        zorder=3,
     )
     if len(curve.x) == 1 and np.isfinite(curve.low[0] + curve.high[0]):
         axes.vlines(curve.x, curve.low, curve.high, color=colour, lw=1.2, zorder=2)
@@ -102,6 +110,11 @@ def _curve(axes: Axes, curve: Curve, look: Look) -> None:
             "zorder": 4,
         }
         axes.plot(curve.chosen, [curve.nested] * len(curve.chosen), **style)
+
+
+def _dash(curve: Curve) -> str | tuple:
+    """Solid is trained; kinds of twin differ without colour too."""
+    return _DASHES.get(curve.weights, "--") if curve.twin else "-"
 
 
 def _marker(curve: Curve) -> str:
@@ -147,32 +160,28 @@ def _level(axes: Axes, level: Level, value: float, place: float, limit: int) -> 
 
 
 def _colours(panels: Sequence[Panel]) -> dict[str, str]:
-    """Each trained model its hue; its twins share it, dashed, or are grey when there is only one family."""
+    """Each trained model its hue; of as many families of twins each shares one, else they start at grey."""
     curves = [curve for one in panels for curve in one.curves]
-    trained = dict.fromkeys(c.key for c in curves if not c.random)
+    trained = list(dict.fromkeys(c.key for c in curves if not c.twin))
+    families = list(dict.fromkeys(c.key for c in curves if c.twin))
     hues = {key: COLOURS[i % len(COLOURS)] for i, key in enumerate(trained)}
-    families = dict.fromkeys(c.key for c in curves if c.random)
-    if len(families) == 1:
-        return hues | {key: GREY for key in families}
-    return hues | {key: COLOURS[(i + (0 if trained else 1)) % len(COLOURS)] for i, key in enumerate(families)}
+    if len(families) == len(trained) > 1:
+        return hues | dict(zip(families, hues.values(), strict=True))
+    rest = [GREY, *(COLOURS[(len(trained) + i) % len(COLOURS)] for i in range(len(families)))]
+    return hues | dict(zip(families, rest, strict=False))
 
 
 def _key(panels: Sequence[Panel], look: Look) -> tuple[list, list[str]]:
     curves = list({c.key: c for one in panels for c in one.curves}.values())
-    handles, labels = [], []
-    for c in curves:
-        handles.append(Line2D([], [], color=look.colours[c.key], ls="--" if c.random else "-", lw=1.8))
-        labels.append(
-            f"{'random twins' if c.random else 'trained'} {shorten(c.label, 26)}"
-            + (", mean of seeds" if c.random else "")
-        )
+    handles = [Line2D([], [], color=look.colours[c.key], ls=_dash(c), lw=1.8) for c in curves]
+    labels = [shorten(c.name, 56) + (", mean of seeds" if c.twin else "") for c in curves]
     pieces = [*_bands(panels, look), *_marks(panels, look)]
     return handles + [p[0] for p in pieces], labels + [p[1] for p in pieces]
 
 
 def _bands(panels: Sequence[Panel], look: Look) -> list[tuple[Patch, str]]:
-    def banded(random: bool) -> bool:
-        return any(c.random == random and np.isfinite(c.low + c.high).any() for one in panels for c in one.curves)
+    def banded(twin: bool) -> bool:
+        return any(c.twin == twin and np.isfinite(c.low + c.high).any() for one in panels for c in one.curves)
 
     found = (
         [(Patch(color="#0072B2", alpha=0.2, lw=0), f"interval over {shorten(look.unit or 'n/a', 44)}")]

@@ -5,12 +5,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from pipeline.comparison import FEWEST_SUBJECTS, at_last_step
 from pipeline.problems import Problem
+from pipeline.report.kinds import is_twin, kind_of
 from pipeline.report.parts import GroupPage, GroupPart, Light, RecordingPart, SubjectPage
-from pipeline.report.tables import ALL, at_choice, entries, headline, layer_of, of, outside, tidy_layers, twins
+from pipeline.report.ranks import rank_sentences
+from pipeline.report.rows import ALL, at_choice, entries, headline, layer_of, of, tidy_comparison, tidy_layers, twins
+from pipeline.report.tables import outside
 from pipeline.report.words import interval, is_number, number, percent, plural
 
-FEWEST_SUBJECTS = 3
 _NO_CEILING = "no valid noise ceiling is available"
 
 
@@ -102,23 +105,28 @@ def _scored(part: RecordingPart | GroupPart) -> bool:
 
 
 def _part_sentence(part: RecordingPart) -> str:
-    layers = tidy_layers(part.layers)
+    layers = at_last_step(tidy_layers(part.layers))
     size = f" ({plural(part.n_targets, 'target')})" if part.n_targets else ""
-    return f"{part.label}{size}: {_body(layers, ceiling_of(part, layers))}."
+    return " ".join([f"{part.label}{size}: {_body(layers, ceiling_of(part, layers))}.", *_ranks(part, layers)])
 
 
 def _group_part(part: GroupPart) -> str:
-    layers, n = tidy_layers(part.layers), len(part.subjects)
+    layers, n = at_last_step(tidy_layers(part.layers)), len(part.subjects)
+    who = f"{part.label} (N = {n} subjects): "
     if reason := too_few(part):
         layers = layers.assign(r_low=float("nan"), r_high=float("nan"))
-        return f"{part.label}: {reason}; described only: {_body(layers, ceiling_of(part, layers))}."
-    return f"{part.label} (N = {n} subjects): {_body(layers, ceiling_of(part, layers))}."
+        who = f"{part.label}: {reason}; described only: "
+    return " ".join([f"{who}{_body(layers, ceiling_of(part, layers))}.", *_ranks(part, layers)])
+
+
+def _ranks(part: RecordingPart | GroupPart, layers: pd.DataFrame) -> list[str]:
+    return rank_sentences(tidy_comparison(part.comparison), dict(entries(layers)))
 
 
 def _body(layers: pd.DataFrame, ceiling: Ceiling) -> str:
     trained = [_trained(layers, entry, ceiling) for entry in entries(layers, "trained")]
     parts = trained or ["no trained model was scored"]
-    parts += [_random(layers, entry) for entry in entries(layers, "random")]
+    parts += [_twins(layers, entry) for entry in entries(layers) if is_twin(entry[1])]
     parts += [_best_control(layers)]
     parts += [] if ceiling.valid else [f"{_NO_CEILING} ({ceiling.note})"]
     return "; ".join(part for part in parts if part)
@@ -129,7 +137,8 @@ def _trained(layers: pd.DataFrame, entry: tuple[str, str], ceiling: Ceiling) -> 
     if row is None or not is_number(row["r"]):
         return f"{entry[0]} has no score (n/a) at a layer chosen on inner folds"
     where = f"{_layers(row['chosen'])}, chosen on inner folds" if row["chosen"] else _plain_layer(row)
-    return f"{entry[0]} scores r = {_with_interval(row)} ({where}){_related(row, ceiling)}"
+    step = f" at {row['step']}, its last checkpoint," if row["step"] else ""
+    return f"{entry[0]}{step} scores r = {_with_interval(row)} ({where}){_related(row, ceiling)}"
 
 
 def _layers(chosen: str) -> str:
@@ -155,14 +164,14 @@ def _related(row: pd.Series, ceiling: Ceiling) -> str:
     return f", {percent(row['fraction'])}\u00a0% of ceiling ({'; '.join(d for d in details if d)})"
 
 
-def _random(layers: pd.DataFrame, entry: tuple[str, str]) -> str:
-    seeds = twins(at_choice(of(layers, entry, ALL)))
+def _twins(layers: pd.DataFrame, entry: tuple[str, str]) -> str:
+    seeds, kind = twins(at_choice(of(layers, entry, ALL))), kind_of(entry[1])
     if not is_number(seeds.mean):
-        return f"random twins {entry[0]} have no score (n/a)"
+        return f"{kind.many} {entry[0]} have no score (n/a)"
     if seeds.n_seeds == 1:
-        return f"its one random twin ({entry[0]}, 1 seed) {number(seeds.mean)}"
+        return f"its one {kind.one} ({entry[0]}, 1 seed) {number(seeds.mean)}"
     over = f", {number(seeds.low)} to {number(seeds.high)} over {seeds.n_seeds} seeds" if seeds.n_seeds else ""
-    return f"random twins {entry[0]} {number(seeds.mean)} on average{over}"
+    return f"{kind.many} {entry[0]} {number(seeds.mean)} on average{over}"
 
 
 def _best_control(layers: pd.DataFrame) -> str:

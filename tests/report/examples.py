@@ -13,6 +13,7 @@ from pipeline.report import (
     GroupPart,
     IndexEntry,
     IndexPage,
+    Networks,
     RecordingPart,
     SubjectPage,
     UsedRun,
@@ -35,6 +36,16 @@ ROIS = {
     "V1": (300, -0.1),
 }
 FEW = ("all", "IFG", "V1")
+GROUP_ROIS = ("all", "IFG", "AntTemp")
+TWINS = {"gpt2untrained": "random"}
+FAMILIES = {
+    "gpt2untrained": "random",
+    "gpt2shuffled": "shuffled",
+    "gpt2spectrum": "spectrum",
+    "gpt2words": "shuffledwords",
+}
+STEPS = tuple(f"step{n:06d}" for n in (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16000, 143000))
+LN_V = float(np.log(50257))
 _STORY = (
     "once when i was six years old i saw a magnificent picture in a book about the primeval forest called true stories "
     "it showed a boa constrictor swallowing a wild beast here is a copy of the drawing"
@@ -53,41 +64,44 @@ def layers(
     models=("gpt2",),
     level=0.1,
     seed=0,
+    twin_families=TWINS,
+    steps=(),
 ) -> pd.DataFrame:
-    """A `layers.tsv` with a hump over layers, flat twins, and controls."""
+    """A `layers.tsv` with a hump over layers (for each step, the last one like a model without), flat twins, and controls."""
     rng, rows = np.random.default_rng(seed), []
     for roi in rois:
         n_targets, gain = ROIS.get(roi, (100, 1.0))
 
-        def row(model, weights, seed, layer, r, chosen="", half=0.014, gain=gain, roi=roi, n_targets=n_targets):
+        def row(
+            model, weights, seed, layer, r, chosen="", half=0.014, gain=gain, roi=roi, n_targets=n_targets, step=""
+        ):
             top = 0.205 * max(gain, 0.4) if ceiling else np.nan
             common = {"subject": subject, "recording": recording, "model": model, "weights": weights, "seed": seed}
             scores = {"r": r, "r_low": r - half, "r_high": r + half, "r2": r * abs(r) - 0.002, "ceiling": top}
             kind = {"ceiling_kind": "repeats" if ceiling else "", "fraction": r / top, "n_missing": 12, "n_flat": 0}
-            rows.append(
-                common | {"layer": layer, "roi": roi, "n_targets": n_targets} | scores | kind | {"chosen": chosen}
-            )
+            place = {"layer": layer, "roi": roi, "n_targets": n_targets}
+            rows.append(common | place | scores | kind | {"chosen": chosen, "step": step})
 
+        depth = np.arange(n_layers) / max(n_layers - 1, 1)
         for i, model in enumerate(models):
-            depth = np.arange(n_layers) / max(n_layers - 1, 1)
-            curve = gain * (level * (0.5 + 0.7 * np.sin(np.pi * depth**0.9)) - 0.012 * i) + rng.normal(
-                0, 0.002, n_layers
-            )
-            best = int(np.argmax(curve))
-            for layer, r in enumerate(curve):
-                row(model, "trained", "", str(layer), r)
-            row(model, "trained", "", "nested", curve[best] - 0.001, chosen=str(best))
-        twins = np.array(
-            [gain * (0.045 + 0.01 * np.exp(-np.arange(n_layers) / 3)) + rng.normal(0, 0.004, n_layers) for _ in seeds]
-        )
-        for s, curve in zip(seeds, twins, strict=True):
-            for layer, r in enumerate(curve):
-                row("gpt2untrained", "random", str(s), str(layer), r)
-            row("gpt2untrained", "random", str(s), "nested", curve[0], chosen="0")
-        if len(seeds):
+            whole = gain * (level * (0.5 + 0.7 * np.sin(np.pi * depth**0.9)) - 0.012 * i)
+            for k, step in enumerate(steps or ("",)):
+                share = 0.4 + 0.6 * (1 + k) / max(len(steps), 1) if steps else 1.0
+                curve = share * whole + rng.normal(0, 0.002, n_layers)
+                best = int(np.argmax(curve))
+                for layer, r in enumerate(curve):
+                    row(model, "trained", "", str(layer), r, step=step)
+                row(model, "trained", "", "nested", curve[best] - 0.001, chosen=str(best), step=step)
+        for i, (label, weights) in enumerate(twin_families.items() if len(seeds) else ()):
+            flat = gain * (0.045 + 0.008 * i + 0.01 * np.exp(-np.arange(n_layers) / 3))
+            twins = np.array([flat + rng.normal(0, 0.004, n_layers) for _ in seeds])
+            for s, curve in zip(seeds, twins, strict=True):
+                for layer, r in enumerate(curve):
+                    row(label, weights, str(s), str(layer), r)
+                row(label, weights, str(s), "nested", curve[0], chosen="0")
             for layer, r in enumerate(twins.mean(0)):
-                row("gpt2untrained", "random", "mean", str(layer), r)
-            row("gpt2untrained", "random", "mean", "nested", twins[:, 0].mean())
+                row(label, weights, "mean", str(layer), r)
+            row(label, weights, "mean", "nested", twins[:, 0].mean())
         for control in controls:
             r = CONTROLS.get(control, 0.02) * gain
             row(control, "", "", "0", r)
@@ -95,23 +109,49 @@ def layers(
     return pd.DataFrame(rows)
 
 
-def comparison(subject="EN057", recording="fmri", rois=FEW, unit="blocks of 10 volumes", n=94) -> pd.DataFrame:
+def comparison(
+    subject="EN057",
+    recording="fmri",
+    rois=FEW,
+    unit="blocks of 10 volumes",
+    n=94,
+    twin_families=TWINS,
+    n_seeds=5,
+    n_below=5,
+    n_above_all=None,
+) -> pd.DataFrame:
+    """A `comparison.tsv`: gpt2 against each family of twins, `n_below` of whose seeds lie below it, and a control."""
     rows = []
     for roi in rois:
         gain = ROIS.get(roi, (100, 1.0))[1]
-        for b, r_b in (("gpt2untrained", 0.05), ("wordrate", 0.031)):
+        for b, r_b in ({label: 0.05 for label in twin_families} | {"wordrate": 0.031}).items():
             difference = gain * (0.12 - r_b)
             ends = {"difference": difference, "low": difference - 0.016, "high": difference + 0.016}
             sides = {"a": "gpt2", "b": b, "layer_a": "7", "layer_b": "0", "r_a": gain * 0.12, "r_b": gain * r_b}
             test = {"p": 0.0005 if gain > 0 else 0.41, "q": 0.0009 if gain > 0 else 0.41, "unit": unit, "n_units": n}
+            rank = {"percentile": 100 * n_below / n_seeds, "n_seeds": n_seeds, "n_above_all": n_above_all}
+            rank |= {"seed_low": r_b - 0.006, "seed_high": r_b + 0.007} if n_seeds > 1 else {}
             rows.append(
-                {"subject": subject, "recording": recording, "roi": roi}
+                {"subject": subject, "recording": recording, "roi": roi, "test": "block permutation"}
                 | sides
                 | ends
                 | test
-                | {"test": "block permutation"}
+                | (rank if b in twin_families else {})
             )
     return pd.DataFrame(rows)
+
+
+def networks(steps=(), families=TWINS, seeds=5, stray=None, trained=3.4) -> list[Networks]:
+    """Losses of gpt2 (at each step of its training) and of its twins; `stray` is that of the last random seed."""
+    falling = np.linspace(LN_V, trained, max(len(steps), 1))
+    own = dict(zip(steps, falling, strict=True)) if steps else {"trained": trained}
+    found = [Networks("gpt2", "trained", own, LN_V, tuple(steps))]
+    level = {"random": 1.002, "shuffled": 1.4, "spectrum": 1.1, "shuffledwords": 0.6}
+    for label, weights in families.items():
+        loss = {"trained": trained} | {f"seed{s}": LN_V * level[weights] + 0.01 * s for s in range(seeds)}
+        loss |= {f"seed{seeds - 1}": stray} if stray and weights == "random" else {}
+        found.append(Networks(label, weights, loss, LN_V))
+    return found
 
 
 def aligned(run="1", seconds=560.0, tr_s=2.0, delay_s=5.0, seed=0, expected_s=(3.0, 8.0)) -> AlignedRun:
@@ -208,23 +248,22 @@ def page(*parts: RecordingPart, **changes) -> SubjectPage:
     return made._replace(**changes)
 
 
-def group(n=8, **changes) -> GroupPage:
+def group(n=8, steps=(), twin_families=TWINS, **changes) -> GroupPage:
     names = [f"EN{57 + i:03d}" for i in range(n)]
     rng = np.random.default_rng(3)
     tables = {
-        s: layers(s, level=0.1 + rng.normal(0, 0.02), seed=i, rois=("all", "IFG", "AntTemp"))
+        s: layers(s, level=0.1 + rng.normal(0, 0.02), seed=i, rois=GROUP_ROIS, steps=steps, twin_families=twin_families)
         for i, s in enumerate(names)
     }
     both = pd.concat(tables.values())
-    keys = ["recording", "model", "weights", "seed", "layer", "roi", "ceiling_kind"]
+    keys = ["recording", "model", "weights", "seed", "step", "layer", "roi", "ceiling_kind"]
     numbers = ["n_targets", "r", "r2", "ceiling", "fraction", "n_missing", "n_flat"]
     grouped = both.groupby(keys, sort=False)
     half = 2.36 * grouped["r"].std() / np.sqrt(n)
     mean = grouped[numbers].mean().assign(r_low=lambda t: t["r"] - half, r_high=lambda t: t["r"] + half)
     mean = mean.assign(chosen=grouped["chosen"].agg(lambda c: ", ".join(sorted(set(c) - {""})))).reset_index()
-    recording = GroupPart(
-        "fmri", "fmri", mean, comparison("", unit="subjects", n=n, rois=("all", "IFG", "AntTemp")), tables
-    )
+    contrasts = comparison("", "fmri", GROUP_ROIS, "subjects", n, twin_families, n_above_all=n - 1)
+    recording = GroupPart("fmri", "fmri", mean, contrasts, tables)
     made = GroupPage(
         study="littleprince",
         asked=[*names, "EN099"],
@@ -264,11 +303,19 @@ def main(folder: Path) -> None:
         ceiling_note="one presentation",
         aligned=[aligned(delay_s=12.0)],
     )
+    families = part(
+        layers=layers(rois=tuple(ROIS), twin_families=FAMILIES),
+        comparison=comparison(twin_families=FAMILIES, n_below=4),
+    )
+    training = part(layers=layers(rois=(*ROIS, "PCC", "dmPFC"), steps=STEPS), comparison=comparison())
     pages = {
         "sub.html": subject_page(page(part(layers=layers(rois=tuple(ROIS)), comparison=comparison(rois=tuple(ROIS))))),
+        "twins.html": subject_page(page(families, networks=networks(families=FAMILIES, stray=8.9))),
+        "training.html": subject_page(page(training, networks=networks(STEPS))),
         "sparse.html": subject_page(page(sparse, twice)),
         "leaky.html": subject_page(page(leaky=True)),
         "group.html": group_page(group()),
+        "trained.html": group_page(group(steps=STEPS, networks=networks(STEPS))),
         "pair.html": group_page(group(2)),
         "index.html": index_page(index()),
     }

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.report import drawn as pictures
 from pipeline.report import views
 from pipeline.report.curves import controls, curve
-from pipeline.report.figures import LARGEST_BYTES, spread
-from pipeline.report.tables import headline, peak, regions, tidy_layers, twins
+from pipeline.report.figures import LARGEST_BYTES, Picture, spread
+from pipeline.report.rows import headline, regions, tidy_layers, twins
+from pipeline.report.tables import peak
 from pipeline.report.words import count, interval, number, percent, probability, shorten, without_folders
 
 from . import examples
@@ -119,7 +121,7 @@ def test_figures_stay_small_and_carry_no_record_of_when_or_where():
 
 
 def test_many_regions_are_drawn_up_to_a_limit_that_is_told(monkeypatch):
-    monkeypatch.setattr(views, "picture", lambda build, **words: views.Picture("", words["alt"], words["caption"]))
+    monkeypatch.setattr(pictures, "picture", lambda build, **words: Picture("", words["alt"], words["caption"]))
     layers = examples.layers(rois=("all", *(f"roi{i}" for i in range(30))), n_layers=2, seeds=(0,), controls=())
     view = views.recording_view(examples.part(layers=layers, aligned=()), 0, subject="01", leaky=False)
     assert (len(view.profiles), view.regions_left) == (5, 6)

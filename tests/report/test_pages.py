@@ -7,20 +7,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from markupsafe import Markup
 
 from pipeline.problems import Problem
 from pipeline.report import (
     IndexEntry,
+    Networks,
     UsedRun,
     group_page,
     index_page,
     subject_light,
     subject_page,
     subject_sentence,
-    views,
 )
-from pipeline.report.figures import Picture
 
 from . import examples
 
@@ -95,16 +93,6 @@ class Seen(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Pages without the seconds that drawing takes."""
-
-    def picture(build, *, alt, caption, leaky=False):
-        return Picture(Markup(""), alt, ("LEAKY SPLIT: NOT EVIDENCE. " if leaky else "") + caption)
-
-    monkeypatch.setattr(views, "picture", picture)
-
-
 @pytest.fixture(scope="module")
 def drawn():
     return subject_page(examples.page(examples.part(aligned=[examples.aligned()])))
@@ -117,10 +105,19 @@ def text_of(page: str) -> str:
 
 
 def hostile_subject(bad: str):
-    layers = examples.layers(rois=("all", bad), n_layers=3, seeds=(0,), controls=(bad,), models=(bad,))
+    families = {f"{bad} twin": f"{bad} kind", "gpt2untrained": "random"}
+    layers = examples.layers(
+        rois=("all", bad),
+        n_layers=3,
+        seeds=(0,),
+        controls=(bad,),
+        models=(bad,),
+        twin_families=families,
+        steps=(bad, "1"),
+    )
     layers["ceiling_kind"] = bad
     layers["chosen"] = bad
-    comparison = examples.comparison(rois=(bad,)).assign(a=bad, b=bad, layer_a=bad, unit=bad, test=bad)
+    comparison = examples.comparison(rois=("all", bad)).assign(a=bad, b=f"{bad} twin", layer_a=bad, unit=bad, test=bad)
     run = examples.aligned()._replace(run=bad, signal_name=bad)
     part = examples.part(
         label=bad,
@@ -142,9 +139,11 @@ def hostile_subject(bad: str):
         bad: bad,
     }
     problem = Problem(f"W-{bad}-01", *[bad] * 9)
+    networks = [Networks(bad, f"{bad} kind", {bad: 1.0, "1": 3.0}, 2.0, (bad, "1")), Networks(bad, bad, {}, 0.0)]
     return examples.page(
-        part, noted, study=bad, subject=bad, warnings=[problem], provenance=records, settings_yaml=bad, tool_version=bad
-    )
+        part, noted, study=bad, subject=bad, warnings=[problem], provenance=records, settings_yaml=bad, tool_version=bad,
+        networks=networks,
+    )  # fmt: skip
 
 
 def hostile_group(bad: str):
@@ -160,7 +159,8 @@ def hostile_group(bad: str):
         ceiling_note=bad,
     )
     who = {"asked": [bad], "used": [], "excluded": {bad: bad}, "links": {bad: bad}}
-    rest = {key: getattr(subject, key) for key in ("study", "warnings", "provenance", "settings_yaml", "tool_version")}
+    kept = ("study", "warnings", "provenance", "settings_yaml", "tool_version", "networks")
+    rest = {key: getattr(subject, key) for key in kept}
     return page._replace(recordings=[part], **who, **rest)
 
 
@@ -205,7 +205,7 @@ def test_hostile_text_in_any_field_comes_out_as_text(undrawn, make, payload):
 def test_hostile_text_is_drawn_and_never_read_as_mathematics():
     page = subject_page(hostile_subject(r"$\frac{1}{$ _x \n 狐狸 <script>" + "long" * 40))
     assert "could not be drawn" not in page
-    assert page.count("data:image/png") == 6
+    assert page.count("data:image/png") == 8
 
 
 def test_without_a_valid_ceiling_the_page_never_speaks_of_a_share_of_it(undrawn):

@@ -1,0 +1,125 @@
+"""The tables of one person's recording: every layer of every network, and the contrasts of models."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline import statistics
+from pipeline.comparison.contrasts import COMPARISON_COLUMNS, Clock, clock_of, contrast, with_q
+from pipeline.comparison.networks import Scored, mean, scored
+from pipeline.comparison.settings import Comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+LAYER_COLUMNS = [
+    "subject",
+    "recording",
+    "model",
+    "weights",
+    "seed",
+    "layer",
+    "roi",
+    "n_targets",
+    "r",
+    "r_low",
+    "r_high",
+    "r2",
+    "ceiling",
+    "ceiling_kind",
+    "fraction",
+    "n_missing",
+    "n_flat",
+    "chosen",
+    "n_ceiling",
+    "interval_unit",
+    "step",
+]
+
+
+def compare(
+    subject: str,
+    recording: str,
+    scores: Mapping[str, "xr.Dataset"],
+    weights: Mapping[str, str],
+    ceiling: "xr.Dataset",
+    settings: Comparison,
+    seed: int = 0,
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """The layer table and the contrasts of one person's recording.
+
+    Parameters
+    ----------
+    scores : model -> what `encoding.encode` returned.
+    weights : model -> "trained", "random" or another kind of twin, or "" for a control.
+    ceiling : what `normalisation.estimate` returned.
+    """
+    import pandas as pd
+
+    first = next(iter(scores.values()))
+    tested = first["fold_of"].values >= 0
+    clock = clock_of(scores, tested)
+    rows, contrasts = [], []
+    for roi in _rois(first, settings):
+        member = first["member"].sel(roi=roi).values.astype(bool)
+        found = {model: scored(ds, roi, tested) for model, ds in scores.items()}
+        for model in scores:
+            told = {"subject": subject, "recording": recording, "model": model, "weights": weights[model], "roi": roi}
+            rows += [
+                told | row for row in _layer_rows(found[model], _ceiling_of(ceiling, member), clock, settings, seed)
+            ]
+        for a, b in pairs(settings, weights):
+            row = contrast(a, b, roi, found, clock, settings, seed)
+            contrasts.append(row | {"subject": subject, "recording": recording})
+    table = with_q(pd.DataFrame(contrasts, columns=COMPARISON_COLUMNS), settings.fdr)
+    return pd.DataFrame(rows, columns=LAYER_COLUMNS), table
+
+
+def pairs(settings: Comparison, weights: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The contrasts asked for, or every trained model against each twin (of any kind) and control."""
+    if settings.contrasts is not None:
+        return tuple(pair for pair in settings.contrasts if set(pair) <= set(weights))
+    trained = [m for m, w in weights.items() if w == "trained"]
+    return tuple((a, b) for a, b in product(trained, weights) if weights[b] != "trained")
+
+
+def _rois(first: "xr.Dataset", settings: Comparison) -> list[str]:
+    known = first["roi"].values.astype(str).tolist()
+    return known if settings.rois is None else [r for r in known if r in settings.rois or r == "all"]
+
+
+def _layer_rows(
+    found: list[Scored],
+    ceiling: tuple[str, np.ndarray, np.ndarray],
+    clock: Clock,
+    settings: Comparison,
+    seed: int,
+) -> list[dict]:
+    series = np.stack([s.series for s in found], axis=1)
+    ends = statistics.bootstrap(series, run=clock.run, block=clock.block, n=settings.permutations, seed=seed)
+    told = {"interval_unit": f"blocks of {clock.block} samples"}
+    return [_layer_row(s, ceiling) | {"r_low": ends.low[i], "r_high": ends.high[i]} | told for i, s in enumerate(found)]
+
+
+def _layer_row(s: Scored, ceiling: tuple[str, np.ndarray, np.ndarray]) -> dict:
+    kind, value, valid = ceiling
+    has = valid & np.isfinite(s.r)
+    top = float(value[has].mean()) if has.any() else np.nan
+    return {
+        "seed": s.seed, "step": s.step, "layer": s.layer, "n_targets": len(s.r), "r": mean(s.r, 0), "r2": mean(s.r2, 0),
+        "ceiling": top, "ceiling_kind": kind if has.any() else "", "fraction": mean(s.r[has], 0) / top if has.any() else np.nan,
+        "n_missing": int(np.isnan(s.r).sum()), "n_flat": int(s.flat.sum()), "chosen": s.chosen, "n_ceiling": int(has.sum()),
+    }  # fmt: skip
+
+
+def _ceiling_of(ceiling: "xr.Dataset", member: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+    """The first estimator asked for that is valid somewhere in the region."""
+    kinds = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
+    for kind in kinds:
+        valid = ceiling[f"{kind}_valid"].values[member] > 0
+        if valid.any():
+            return kind, ceiling[kind].values[member].astype(float), valid
+    return "", np.full(member.sum(), np.nan), np.zeros(member.sum(), bool)
