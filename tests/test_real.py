@@ -1,5 +1,6 @@
 """A cut of real fMRI and a real language model through the whole workflow."""
 
+import json
 import shutil
 
 import pandas as pd
@@ -10,6 +11,9 @@ from pipeline import arrays
 from pipeline.layout import Layout
 
 STORIES = ("tetris", "forgettingfear", "wheretheressmoke")  # two that train, the one that tests
+
+CHECKPOINTS = "${BRAINALIGN_DATA}/lm_checkpoints"
+STEPS = [f'"{CHECKPOINTS}/step{step:05d}"' for step in (0, 100, 1600)]
 
 pytestmark = pytest.mark.xdist_group("real")  # one worker: the study in the fixture runs once
 
@@ -28,11 +32,14 @@ def cut(tmp_path_factory) -> Layout:
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(DATA / "lebel" / name, data / name)
     runs.to_csv(data / "runs.tsv", sep="\t", index=False)
-    (root / "data" / "lm_stories260K").symlink_to(DATA / "lm_stories260K")
+    for name in ("lm_stories260K", "lm_checkpoints"):
+        (root / "data" / name).symlink_to(DATA / name)
     study = root / "cut.yaml"
     study.write_text(
         f"extends: {REPOSITORY / 'configs' / 'lebel_components.yaml'}\nstudy: cut\nencoding: {{inner_folds: 2}}\n"
-        "models: {storiesuntrained: {seeds: [0, 1]}}\n"
+        "models:\n"
+        "  storiesuntrained: {seeds: [0, 1]}\n"
+        f'  growing: {{kind: transformer, name: [{", ".join(STEPS)}], tokenizer: "{CHECKPOINTS}/tokenizer"}}\n'
     )
     done = brainalign("run", study, "--cores", 2, "--out", root / "out", cwd=root, BRAINALIGN_DATA=str(root / "data"))
     assert done.returncode == 0, done.stderr + done.stdout
@@ -40,7 +47,7 @@ def cut(tmp_path_factory) -> Layout:
 
 
 def layers(cut: Layout, subject: str) -> pd.DataFrame:
-    return arrays.load_table(cut.layers(subject, "fmri"), text=("seed", "layer", "roi", "model"))
+    return arrays.load_table(cut.layers(subject, "fmri"), text=("seed", "layer", "roi", "model", "step"))
 
 
 @pytest.mark.parametrize("subject", ["uts01", "uts02"])
@@ -64,6 +71,36 @@ def test_the_weights_are_what_they_claim_to_be(cut):
     twins = arrays.load(cut.activations("storiesuntrained", "tetris")).attrs
     assert trained["loss"] < 0.7 * trained["ln_vocabulary"]
     assert all(abs(twins[f"loss_seed{i}"] / twins["ln_vocabulary"] - 1) < 0.05 for i in range(2))
+
+
+@pytest.mark.parametrize("subject", ["uts01", "uts02"])
+def test_a_training_gives_a_trajectory_of_loss_and_score(cut, subject):
+    steps = ["step00000", "step00100", "step01600"]
+    table = layers(cut, subject)
+    growing = table[(table["model"] == "growing") & (table["roi"] == "all")]
+    assert list(dict.fromkeys(growing["step"])) == steps and len(growing) == 3 * 7
+    assert growing["r"].notna().all()
+    facts = arrays.load(cut.scores(subject, "fmri", "growing")).attrs
+    losses = [facts[f"loss_{step}"] for step in steps]
+    assert losses[0] == pytest.approx(facts["ln_vocabulary"], rel=0.05)
+    assert max(losses[1:]) < 0.75 * losses[0]
+
+
+def test_activations_tell_which_token_is_whose_and_what_was_read(cut):
+    ds = arrays.load(cut.activations("stories", "tetris"))
+    assert ds["context"].sizes["word"] == ds.sizes["word"] and 1 <= ds["context"].min() <= ds["context"].max() <= 511
+    pieces = [
+        "".join(ds["token_text"].values[ds["token_word"].values == word].astype(str)).replace("\u2581", "")
+        for word in range(50)
+    ]
+    assert pieces == [word.strip() for word in ds["text"].values[:50].astype(str)]
+    assert (ds["token_end"] > ds["token_start"]).all()
+
+
+def test_weights_are_remembered_at_first_use(cut):
+    known = json.loads(cut.weights("growing").read_text())
+    (hashes,) = known.values()
+    assert len(set(hashes.values())) == 3 and cut.weights("stories").exists()
 
 
 @pytest.mark.parametrize("page", ["sub-uts01.html", "sub-uts02.html", "group.html", "index.html"])
