@@ -133,10 +133,10 @@ def _block(recording: "Recording", activations: "xr.Dataset", ds: "xr.Dataset", 
 
 
 def _diagonal(blocks: list[np.ndarray]) -> np.ndarray:
-    """Columns that belong to one run: blocks down the diagonal, zeros elsewhere."""
+    """Columns that belong to one run: blocks down the diagonal, zeros elsewhere; empty columns are left out."""
     from scipy.linalg import block_diag
 
-    return block_diag(*blocks)
+    return block_diag(*(block[:, block.any(axis=0)] for block in blocks))
 
 
 def encode(

@@ -35,7 +35,7 @@ class Oasm(Model):
     private: ClassVar[bool] = True
     kind: Literal["oasm"] = "oasm"
     width_s: _Width | tuple[_Width, ...] = Field(
-        (3.0, 6.0, 12.0),
+        (6.0, 12.0, 24.0),
         description="seconds; standard deviation of a bump and the distance to the next, around what blood flow has; "
         "of several, each is a layer, for the width is chosen as layers are",
     )

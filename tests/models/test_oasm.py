@@ -90,7 +90,7 @@ def test_a_single_width_gives_what_it_always_gave(table):
 
 
 def test_the_width_is_chosen_among_three_unless_one_is_given():
-    assert MODELS["oasm"]().width_s == (3.0, 6.0, 12.0)
+    assert MODELS["oasm"]().width_s == (6.0, 12.0, 24.0)
 
 
 @pytest.mark.parametrize("widths", [[], [3.0, 6.0, 3.0], 0.0, -1.0, [3.0, float("inf")], float("nan")])
