@@ -88,7 +88,7 @@ def _how_drawn(layers: pd.DataFrame, manner: Manner) -> str:
     told += ["Thin: each subject; thick: their mean."] if manner.subjects else []
     kinds = [kind_of(w).many for w in weights if is_twin(w)]
     told += [f"Broken: {', '.join(kinds)}, mean and range over seeds."] if kinds else []
-    told += ["Dotted: controls, which have no layers."] if "" in weights else []
+    told += ["Dotted: controls, at their only layer or the one chosen on inner folds."] if "" in weights else []
     told += ["Diamond: score at the layer chosen on inner folds."] if layers["chosen"].astype(bool).any() else []
     told += ["Of models with checkpoints: the last one."] if layers["step"].astype(bool).any() else []
     return " ".join(told)
