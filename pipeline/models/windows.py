@@ -139,6 +139,7 @@ def word_states(
         found, counts = np.unique(words[rows], return_counts=True)
         for i, layer in enumerate(layers):
             out[found, i] += _summed(found_states[layer], window, position, counts)
+        del found_states  # before the next batch makes its own
     return out
 
 
