@@ -25,7 +25,7 @@ import numpy as np
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 YARDSTICK = (4000, 768, 2048)  # rows, inner, columns: the shape of most of the work in W1
 SNR_MAX = 0.3  # of the best target; the others lie evenly between it and 0
-LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn", "himalaya", "fracridge")
+LIBRARIES = ("numpy", "scipy", "torch", "transformers", "scikit-learn", "himalaya", "fracridge")
 CHUNK = 2048  # targets made at a time
 
 
@@ -127,6 +127,24 @@ class Yardstick:
         return statistics.median(self.rates)
 
 
+class TorchYardstick(Yardstick):
+    """The same product by torch, whose library may be another and faster one; also in bfloat16, or on a GPU."""
+
+    def __init__(self, repeats: int = 3, dtype: str = "float32", device: str = "cpu"):
+        import torch
+
+        super().__init__(repeats)
+        parts = (torch.from_numpy(part).to(device, getattr(torch, dtype)) for part in (self.left, self.right, self.out))
+        left, right, out = parts
+
+        def product() -> None:
+            torch.matmul(left, right, out=out)
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        self.product = product
+
+
 def yardstick(repeats: int = 7) -> float:
     """GFLOP/s of the float32 product right now, median of several."""
     measure = Yardstick(repeats)
@@ -142,7 +160,9 @@ def where(method: Callable[[], Any], n: int = 5) -> dict[str, float]:
     profile.runcall(method)
     own: dict[str, float] = {}
     for (file, _, name), (_, _, seconds, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
-        label = f"{Path(file).stem}.{name}" if file not in ("~", "") else name.strip("<>")
+        label = (
+            f"{Path(file).stem}.{name}" if file not in ("~", "") else name.strip("<>").removeprefix("built-in method ")
+        )
         own[label] = own.get(label, 0.0) + seconds
     total = sum(own.values())
     ranked = sorted(own.items(), key=lambda item: -item[1])[:n]
@@ -233,9 +253,9 @@ def report(fields: Mapping[str, Any], goals: Iterable[Goal] = (), scale: int = 1
     return int(scale == 1 and any(g["reached"] is not None and g["reached"] < 0.5 for g in judged))
 
 
-def skipped(reason: str) -> int:
+def skipped(reason: str, **fields: Any) -> int:
     """Nothing to measure here: that is an answer, not a failure."""
-    print(json.dumps({"script": Path(sys.argv[0]).stem, "skipped": reason}), flush=True)
+    print(json.dumps({"script": Path(sys.argv[0]).stem} | fields | {"skipped": reason}), flush=True)
     return 0
 
 
@@ -274,6 +294,11 @@ def parser(about: str | None, reps: int = 5) -> argparse.ArgumentParser:
     options.add_argument("--reps", type=int, default=reps, help="rounds; the median counts")
     options.add_argument("--scale", type=int, default=1, help="divide the number of targets, to try things out")
     return options
+
+
+def hidden() -> str:
+    """Help of an option by which a script starts itself again for one step."""
+    return argparse.SUPPRESS
 
 
 def _cpu() -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from common import Goal, Timing, Yardstick, digits, interleaved, parser, report, threads, where
+from common import Goal, Timing, TorchYardstick, Yardstick, digits, interleaved, parser, report, threads, where
 from peers import METHODS, SLOW, Answer
 from reference import inner_scores, nearest, regret, test_scores
 from workloads import Problem, flops, load
@@ -79,17 +79,6 @@ def main() -> int:
     fields["paths"] = {name: sorted(set(timings[name].result.path)) for name in OURS if name in names}
     fields["where"] = {name: where(methods[name]) for name in OURS if name in names}
     return report(fields, GOALS[chosen.workload], chosen.scale)
-
-
-class TorchYardstick(Yardstick):
-    """The same product by torch, whose library may be another and faster one; for the reader, not for the goals."""
-
-    def __init__(self, repeats: int = 3):
-        import torch
-
-        super().__init__(repeats)
-        left, right, out = (torch.from_numpy(part) for part in (self.left, self.right, self.out))
-        self.product = partial(torch.matmul, left, right, out=out)
 
 
 def usable(names: list[str], problem: Problem) -> tuple[list[str], dict[str, str]]:

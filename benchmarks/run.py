@@ -1,6 +1,6 @@
 """Run every benchmark in a process of its own and print claim, goal and measured value.
 
-    python benchmarks/run.py                 all of them, 30 to 40 minutes on one core
+    python benchmarks/run.py                 all of them, about an hour on one core
     python benchmarks/run.py --only memory   one script; the other results stay as they were
     python benchmarks/run.py --markdown      nothing is run: the last results as the table of docs/performance.md
 
@@ -25,9 +25,14 @@ SCRIPTS = (
     ("layers",),
     ("memory",),
     ("permutations",),
+    ("extract", "--workload", "12x768"),
+    ("extract", "--workload", "6x384"),
+    ("stories",),
     ("gpu",),
+    ("extract", "--workload", "12x768", "--device", "cuda"),
 )
-OWN_REPS = ("memory", "gpu")  # a peak needs no median; the GPU has its own default
+OWN_REPS = ("memory", "stories", "gpu")  # a peak needs no median; the others have their own default
+BY_WORKLOAD = ("ridge", "extract")  # called for one workload at a time
 PRECISIONS = ("float32", "mixed")
 
 
@@ -80,15 +85,15 @@ def keep(lines: list[dict[str, Any]]) -> None:
 
 
 def _key(line: dict[str, Any]) -> tuple[str, str]:
-    return line["script"], "" if line["script"] != "ridge" else line.get("workload", "")
+    return line["script"], line.get("workload", "") if line["script"] in BY_WORKLOAD else ""
 
 
 def table(lines: list[dict[str, Any]]) -> str:
     """For the terminal."""
-    rows = [(goal["claim"], _goal(goal), _measured(goal), _verdict(goal)) for line in lines for goal in _goals(line)]
+    rows = [(g["claim"], _goal(g), _measured(line, g), _verdict(g)) for line in lines for g in _goals(line)]
     widths = [max(len(row[i]) for row in [("",) * 4, *rows]) for i in range(4)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    text += [f"{line['script']}: skipped, {line['skipped']}" for line in lines if "skipped" in line]
+    text += [f"{_name(line)}: skipped, {line['skipped']}" for line in lines if "skipped" in line]
     return "\n".join(text + _reduced(lines))
 
 
@@ -96,14 +101,14 @@ def markdown(lines: list[dict[str, Any]]) -> str:
     """For docs/performance.md: the goals, then the peers of every workload, then the machine."""
     text = ["| workload | goal | measured | where the time goes |", "|---|---|---|---|"]
     text += [
-        f"| {goal['claim']} | {_goal(goal)} | {_measured(goal)} ({_verdict(goal)}) | {_where(line, goal['field'])} |"
+        f"| {goal['claim']} | {_goal(goal)} | {_measured(line, goal)} ({_verdict(goal)}) | {_where(line, goal['field'])} |"
         for line in lines
         for goal in _goals(line)
     ]
-    text += [f"| {line['script']} | | not run: {line['skipped']} | |" for line in lines if "skipped" in line]
+    text += [f"| {_name(line)} | | not run: {line['skipped']} | |" for line in lines if "skipped" in line]
     for line in lines:
-        if line["script"] == "ridge":
-            text += ["", *_peers(line)]
+        if line["script"] in _TABLES and "skipped" not in line:
+            text += ["", *_TABLES[line["script"]](line)]
     text += ["", *_reduced(lines)] + [_machine(line) for line in lines[:1] if "machine" in line]
     return "\n".join(text)
 
@@ -130,6 +135,28 @@ def _peers(line: dict[str, Any]) -> list[str]:
     return text
 
 
+def _ways(line: dict[str, Any]) -> list[str]:
+    shape, share, own = line["shape"], line["share_read"], list(line["ratio"])
+    text = [
+        f"{line['workload']} ({shape['layers']} layers of {shape['width']}, {shape['tokens']} tokens in windows of "
+        f"{shape['window']}; plain products {', '.join(f'{n} {_number(r)}' for n, r in line['yardstick_gflops'].items())} GFLOP/s)",
+        "",
+        f"| way | ms per token | repetitions | {' | '.join(f'times {name}' for name in own)} | share of product, with what is read again |",
+        "|---|---|---|" + "---|" * len(own) + "---|",
+    ]
+    for name, method in line["methods"].items():
+        ratios = [_number(line["ratio"][precision].get(name)) for precision in own]
+        shares = f"{_number(line['share'][name])}, {_number(share[name])}" if name in share else ""
+        text.append(
+            "| " + " | ".join([name, _number(method["ms_per_token"]), str(method["reps"]), *ratios, shares]) + " |"
+        )
+    return text
+
+
+def _name(line: dict[str, Any]) -> str:
+    return f"{line['script']} {line.get('workload', '')}".strip()
+
+
 def _goals(line: dict[str, Any]) -> list[dict[str, Any]]:
     return line.get("goals", [])
 
@@ -138,8 +165,9 @@ def _goal(goal: dict[str, Any]) -> str:
     return f"≥ {_number(goal['at_least'])}" if "at_least" in goal else f"≤ {_number(goal['at_most'])}"
 
 
-def _measured(goal: dict[str, Any]) -> str:
-    return _number(goal["measured"]) or "not measured"
+def _measured(line: dict[str, Any], goal: dict[str, Any]) -> str:
+    reasons = [reason for name, reason in line.get("not_run", {}).items() if name in goal["field"].split(".")]
+    return _number(goal["measured"]) or (f"not run: {reasons[0]}" if reasons else "not measured")
 
 
 def _verdict(goal: dict[str, Any]) -> str:
@@ -169,6 +197,8 @@ def _machine(line: dict[str, Any]) -> str:
         f"{versions}, {'; '.join(found['blas'])}; load {found['load']} at the end."
     )
 
+
+_TABLES = {"ridge": _peers, "extract": _ways}
 
 if __name__ == "__main__":
     sys.exit(main())

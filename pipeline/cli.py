@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import __version__
 from pipeline.problems import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_OK, EXIT_PARTIAL, Problem, StudyError
@@ -207,6 +207,20 @@ def demo(arguments: Arguments) -> int:
     return code
 
 
+def model_check(arguments: Arguments) -> int:
+    """Load one model and let it read a paragraph: is it complete, does it know words? Nothing is downloaded."""
+    from pipeline.models.inspection import inspect
+    from pipeline.models.remarks import page
+
+    seen = inspect(arguments.name, tokenizer=arguments.tokenizer, revision=arguments.revision)
+    if arguments.json:
+        problems = [p._asdict() | {"level": p.level} for p in seen.problems]
+        print(json.dumps({"verdict": seen.verdict, "facts": seen.facts, "problems": problems}, indent=1))
+    else:
+        print(page(seen.facts, seen.problems, seen.verdict))
+    return next((p.exit_code for p in seen.problems if p.level == "error"), EXIT_OK)
+
+
 def schema(arguments: Arguments) -> int:
     """Print the JSON schema of a study, for editors."""
     from pipeline.config import schema as described
@@ -268,6 +282,7 @@ _EXAMPLES = {
     "run": "brainalign run configs/demo.yaml --cores 2",
     "status": "brainalign status configs/demo.yaml",
     "schema": "brainalign schema > configs/schema.json",
+    "model check": "brainalign model check gpt2 --json",
 }
 
 
@@ -285,6 +300,7 @@ def _parser() -> argparse.ArgumentParser:
         elif verb is not schema:
             _of_study(one, verb in (run, plan))
     verbs.choices["check"].add_argument("--json", action="store_true", help="print the problems as JSON")
+    _of_model(verbs)
     for name, about in STAGES.items():
         _of_stage(
             _added(
@@ -316,6 +332,18 @@ def _of_study(one: argparse.ArgumentParser, runs: bool) -> None:
     if runs:
         one.add_argument("--cores", type=int, default=1, help="jobs at a time")
         one.add_argument("--profile", default="default", help="folder in workflow/profiles")
+
+
+def _of_model(verbs: Any) -> None:
+    about = "look at one language model"
+    group = verbs.add_parser("model", help=about, description=about, epilog=f"example: {_EXAMPLES['model check']}")
+    subverbs = group.add_subparsers(title="verbs", metavar="VERB", required=True)
+    one = _added(subverbs, "check", model_check, str(model_check.__doc__), _EXAMPLES["model check"])
+    one.add_argument("name", metavar="NAME_OR_DIR", help="a hub id in the local cache, or a directory")
+    one.add_argument("--tokenizer", default="", metavar="T", help="hub id or directory; else beside the weights")
+    one.add_argument("--revision", default="", metavar="R", help="commit, tag or branch of a hub id")
+    one.add_argument("--json", action="store_true", help="print facts and problems as JSON")
+    one.add_argument("--debug", action="store_true", help="show Python's traceback when something breaks")
 
 
 def _of_stage(one: argparse.ArgumentParser) -> None:

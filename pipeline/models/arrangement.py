@@ -42,7 +42,7 @@ class Layout(NamedTuple):
 
 def layout_of(network: Network, tokenizer: Any, manner: Manner, model: str) -> Layout:
     """The same for all of a model's networks: they differ in their numbers alone."""
-    sizes, frame = state_sizes(network.model, manner.states), _frame(network, tokenizer)
+    sizes, frame = state_sizes(network.model, manner.states), frame_of(network, tokenizer)
     chosen = tuple(i for i, size in enumerate(sizes) if size) if manner.layers == "all" else manner.layers
     size = manner.context - frame.size
     overlap = _overlap(manner, frame, size)
@@ -67,7 +67,7 @@ def _overlap(manner: Manner, frame: Frame, size: int) -> int:
     return overlap if frame.prefix else max(overlap, 1)
 
 
-def _frame(network: Network, tokenizer: Any) -> Frame:
+def frame_of(network: Network, tokenizer: Any) -> Frame:
     """Networks that read both ways know sentences as [CLS] ... [SEP], the others as BOS ..., or EOS between texts."""
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     if network.head != "causal" and cls is not None and sep is not None:
