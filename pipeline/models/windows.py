@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 
 from pipeline.models.sublayers import States, outputs
 
-_BATCH_BYTES = 2**26  # states of all layers held at once; more is no faster on a CPU
+# states of all layers held at once: what a processor's cache holds, what keeps a GPU busy
+_BATCH_BYTES = {"cpu": 2**22, "cuda": 2**28}
 _MASK_EVERY = 7  # 1 in 7 is about the 15 % that masked models are trained with
 
 
@@ -113,7 +114,7 @@ def word_states(
     layers: tuple[int, ...],
     n_words: int,
     states: States = "residual",
-    batch_bytes: int = _BATCH_BYTES,
+    batch_bytes: int | None = None,
 ) -> Float[np.ndarray, "word layer feature"]:
     """Sum the states of each word's tokens, layer by layer.
 
@@ -123,7 +124,7 @@ def word_states(
     ids : the tokens of one run.
     plan : every token is kept once; windows that keep none of a word's tokens are not read.
     pairs : tokens and the words they make up, both in ascending order.
-    batch_bytes : windows of equal length are read together up to this size.
+    batch_bytes : windows of equal length are read together up to this size; by default what suits the device.
 
     Returns
     -------
@@ -132,7 +133,8 @@ def word_states(
     (tokens, words), width = pairs, state_sizes(model, states)[layers[0]]
     out = np.zeros((n_words, len(layers), width), np.float32)
     plan = [w for w in plan if np.diff(np.searchsorted(tokens, [w.keep, w.stop]))[0]]
-    for batch in _batches(plan, frame, batch_bytes // (4 * width * (max(layers) + 1))):
+    most = _BATCH_BYTES[model.device.type] if batch_bytes is None else batch_bytes
+    for batch in _batches(plan, frame, most // (4 * width * (max(layers) + 1))):
         rows = _rows(tokens, batch)
         found_states = hidden_states(model, _framed(ids, batch, frame), states)
         window, position = _places(tokens[rows], batch, frame)
