@@ -6,6 +6,7 @@ vector register. Measured on lm_stories260K (8 heads of 8, windows of 512): 7.8
 s becomes 3.8 s for seven stories; states differ by 2e-5 at most.
 """
 
+from functools import lru_cache
 from typing import Any
 
 _NAME = "causal_in_blocks"
@@ -59,10 +60,19 @@ def _in_blocks(query: Any, key: Any, value: Any, scale: float) -> Any:
     outputs = []
     for start in range(0, n, _BLOCK):
         stop = min(start + _BLOCK, n)
-        past = torch.ones(stop - start, stop, dtype=torch.bool, device=query.device).tril(start)
+        past = _past(start, stop)
         block = query[:, :, start:stop], key[:, :, :stop], value[:, :, :stop]
         outputs.append(torch.nn.functional.scaled_dot_product_attention(*block, attn_mask=past, scale=scale))
     return torch.cat(outputs, dim=2)[..., :width]
+
+
+@lru_cache(64)
+def _past(start: int, stop: int) -> Any:
+    """Which of the first `stop` tokens each of [start, stop) has read."""
+    import torch
+
+    with torch.inference_mode(False):  # it outlives the pass
+        return torch.ones(stop - start, stop, dtype=torch.bool).tril(start)
 
 
 def _widened(states: Any) -> Any:
