@@ -10,6 +10,11 @@ class Run(NamedTuple):
 
     `run` names the stimulus, the same for everybody who met it; presentations
     of one stimulus to one person are the several files in `responses`.
+    `start_s` is the time of the first sample on the words' clock. `confounds`
+    holds one table per presentation, or none; `events` a table of event types,
+    `audio` the sound that was heard. `raw`: images as the scanner wrote them,
+    in which the head still moves. `space` is the BIDS label of where the
+    images lie, empty where nobody said.
     """
 
     subject: str
@@ -21,6 +26,11 @@ class Run(NamedTuple):
     tr_s: float | None = None
     start_s: float = 0.0
     mask: str = ""
+    confounds: tuple[str, ...] = ()
+    events: str = ""
+    audio: str = ""
+    raw: bool = False
+    space: str = ""
 
 
 def digest(*runs: Run) -> str:
