@@ -5,28 +5,53 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
-from pydantic import Field, PositiveFloat, field_validator
+from jaxtyping import Bool, Float
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from pipeline.hrf import HRFS, LENGTH_S, answered
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.runs import Run
 from pipeline.settings import Settings
-from pipeline.timing import delay, to_grid
+from pipeline.space import Space
+from pipeline.timing import FILTERS, delay, to_grid
 
 
 class Header(NamedTuple):
-    """What a recording's header tells without reading the data."""
+    """What a recording's header tells without reading the data.
+
+    `grid` says in words where the voxels or vertices of an image lie, which
+    all runs of a person must share; empty for a plain matrix.
+    """
 
     n_samples: int
     n_targets: int | None
     tr_s: float
+    grid: str = ""
+
+
+class Measured(NamedTuple):
+    """The quality of one run: what was measured in each volume and target, and a summary that JSON can hold.
+
+    `motion` holds translations (mm) along and rotations (degrees) about x, y
+    and z; `fd_mm` framewise displacement. What nobody measured is None.
+    """
+
+    summary: dict[str, Any]
+    fd_mm: Float[np.ndarray, "repeat sample"] | None = None
+    dvars: Float[np.ndarray, "repeat sample"] | None = None
+    motion: Float[np.ndarray, "repeat sample axis"] | None = None
+    tsnr: Float[np.ndarray, " target"] | None = None
+    carpet: Float[np.ndarray, "row sample"] | None = None
 
 
 class Cleaned(NamedTuple):
     """One run, clean: (presentation, sample, target), z-scored in time unless said otherwise.
 
     `times_s` is the start of each sample on the words' clock. A target that
-    cannot be used is NaN throughout and told in `warnings`.
+    cannot be used is NaN throughout and told in `warnings`. `censored` marks
+    samples that no fit and no score may use: the head moved too far in them,
+    or the scanner was not steady yet. `space` says where the targets lie in
+    the brain, `measured` how good the run is.
     """
 
     responses: Float[np.ndarray, "repeat sample target"]
@@ -34,24 +59,45 @@ class Cleaned(NamedTuple):
     tr_s: float
     targets: tuple[str, ...]
     warnings: list[Problem]
+    censored: Bool[np.ndarray, " sample"] | None = None
+    space: Space | None = None
+    measured: Measured | None = None
 
 
 class Recording(Settings):
     """A kind of recording sampled at a fixed rate, and how words meet its clock."""
 
-    design_settings: ClassVar[frozenset[str]] = frozenset({"how", "cutoff_hz", "delays"})
+    design_settings: ClassVar[frozenset[str]] = frozenset({"how", "cutoff_hz", "delays", "derivatives"})
 
-    how: Literal["lanczos", "mean", "sum", "last"] = Field(
-        "lanczos", description="how features of words become features of samples; lanczos looks 3 samples around"
+    has_places: ClassVar[bool] = False  # True where targets lie in the brain, so that scores can be painted on it
+
+    how: Literal["lanczos", "causal", "mean", "sum", "last", "glover", "spm"] = Field(
+        "lanczos",
+        description="how features of words become features of samples; lanczos looks 3 samples around, causal is the "
+        "same a sample later and never looks ahead; glover and spm lay the blood's answer at every word",
     )
     cutoff_hz: PositiveFloat | None = Field(
-        None, description="Hz; cut-off of the Lanczos filter; by default one over the sample spacing"
+        None, description="Hz; cut-off of the filters lanczos and causal; by default one over the sample spacing"
     )
     delays: tuple[int, ...] = Field(
         (1, 2, 3, 4),
         min_length=1,
-        description="samples between a word and its effect; negative ones read the future, as a control only",
+        description="samples between a word and its effect; negative ones read the future, as a control only; "
+        "with glover or spm 0, for the answer holds its own delay",
     )
+    derivatives: int = Field(
+        0,
+        ge=0,
+        le=2,
+        description="with glover or spm: 1 adds the answer's derivative in time, 2 that in dispersion too",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _answer_holds_its_delay(cls, told: Any) -> Any:
+        if isinstance(told, dict) and told.get("how") in HRFS and "delays" not in told:
+            return told | {"delays": (0,)}
+        return told
 
     @field_validator("delays")
     @classmethod
@@ -60,15 +106,44 @@ class Recording(Settings):
             raise ValueError(f"delays {list(delays)} name a delay twice")
         return delays
 
+    @model_validator(mode="after")
+    def _answered_once(self) -> "Recording":
+        if self.how in HRFS and self.delays != (0,):
+            raise ValueError(
+                f"delays {list(self.delays)} with how {self.how!r}: the answer would be modelled twice, by its curve and by "
+                "the delays; say delays: [0], or a how without a curve, such as lanczos"
+            )
+        if self.derivatives and self.how not in HRFS:
+            raise ValueError(
+                f"derivatives {self.derivatives} with how {self.how!r}: only glover and spm have derivatives"
+            )
+        return self
+
     @abstractmethod
     def header(self, run: Run, folder: Path) -> Header:
         """Read the header of each presentation; refuse what cannot be a recording."""
 
-    @abstractmethod
-    def clean(self, run: Run, folder: Path, names: tuple[str, ...]) -> Cleaned:
-        """Read and clean every presentation of one run; `names` are the targets', where the data set has them."""
+    def prepare(self, runs: list[Run], folder: Path, workers: int = 1) -> Any:
+        """What all runs of one person share, found once and handed to `clean`; None where they share nothing."""
+        return None
 
-    def files(self, run: Run) -> list[str]:
+    @abstractmethod
+    def clean(self, run: Run, folder: Path, names: tuple[str, ...], shared: Any = None, workers: int = 1) -> Cleaned:
+        """Read and clean every presentation of one run; `names` are the targets', where the data set has them.
+
+        `shared` is what `prepare` found for all runs of the person; without it
+        the run stands alone. `workers` is how many processes may work.
+        """
+
+    def reach(self, tr_s: float) -> int:
+        """How many samples away a word still counts: the longest delay, or the length of the blood's answer."""
+        return max(map(abs, self.delays)) + (round(LENGTH_S / tr_s) if self.how in HRFS else 0)
+
+    def realigned(self, run: Run) -> bool:
+        """Is the head's motion corrected here?"""
+        return False
+
+    def files(self, run: Run, folder: Path) -> list[str]:
         """Names of the files that a run is made of, in the data set; some may be absent (sidecars)."""
         return [*run.responses, *([run.mask] if run.mask else [])]
 
@@ -97,17 +172,33 @@ class Recording(Settings):
         features : one row per word.
         onsets : s, on the words' clock.
         times_s : s, start of each sample.
-        sampled : an event (a word happened) is filtered or summed onto the
-            clock and delayed; a state (how far the story is) is interpolated
+        sampled : an event (a word happened) is filtered, summed or answered on
+            the clock and delayed; a state (how far the story is) is interpolated
             and laid once, for it hardly changes from one sample to the next.
+
+        Returns
+        -------
+        Events: all features at the first delay, then at the next; with
+        derivatives, all features by the answer, then by each derivative of it.
         """
-        how = "linear" if sampled == "state" else self.how
-        half = np.diff(times_s[:2]).sum() / 2
-        # filters and lines are read in the middle of a sample; bins begin where the sample begins
-        clock = times_s + half if how in ("lanczos", "linear") else times_s
-        cutoff = self.cutoff_hz if how == "lanczos" else None
-        X = zscored(to_grid(features, onsets, clock, how=how, cutoff_hz=cutoff))
+        spacing_s = float(np.diff(times_s[:2]).sum())
+        X = zscored(self.filtered(self._on_clock(features, onsets, times_s, sampled), spacing_s))
         return X if sampled == "state" else lagged(X, self.delays)
+
+    def filtered(self, X: Float[np.ndarray, "sample column"], tr_s: float) -> Float[np.ndarray, "sample column"]:
+        """What else is done to one run's features on the clock, before they are z-scored and delayed: here nothing."""
+        return X
+
+    def _on_clock(
+        self, features: np.ndarray, onsets: np.ndarray, times_s: np.ndarray, sampled: str
+    ) -> Float[np.ndarray, "sample column"]:
+        """Filters, answers and lines are read in the middle of a sample; bins begin where the sample begins."""
+        how = "linear" if sampled == "state" else self.how
+        middle = times_s + np.diff(times_s[:2]).sum() / 2
+        if how in HRFS:
+            return answered(features, onsets, middle, how, self.derivatives)
+        cutoff = self.cutoff_hz if how in FILTERS else None
+        return to_grid(features, onsets, middle if how in (*FILTERS, "linear") else times_s, how=how, cutoff_hz=cutoff)
 
 
 def zscored(X: Float[np.ndarray, "sample column"]) -> Float[np.ndarray, "sample column"]:

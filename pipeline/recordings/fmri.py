@@ -1,202 +1,203 @@
-"""`kind: fmri`: images of the BOLD answer, cleaned by nilearn."""
+"""`kind: fmri`: images and surfaces of the BOLD answer, cleaned by nilearn."""
 
-import json
-import math
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from jaxtyping import Float
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from pipeline.problems import Problem, StudyError, shown
-from pipeline.recordings.base import Cleaned, Header, Recording, known_tr, problem
-from pipeline.recordings.images import mask_of, opened_over_time, voxels
+from pipeline.problems import Problem, StudyError
+from pipeline.recordings import confounds as regressors
+from pipeline.recordings import quality, raw
+from pipeline.recordings.base import Cleaned, Header, Recording, problem
+from pipeline.recordings.cleaning import high_passed
+from pipeline.recordings.confounds import Component, Confounds, Terms
+from pipeline.recordings.parcels import parcels
+from pipeline.recordings.presentation import Presentation, measured, present, together, told
+from pipeline.recordings.raw import Moved
+from pipeline.recordings.scans import Scan, kind_of, scans_of
+from pipeline.recordings.shared import Shared, shared_of, smoothed, volumes_of
+from pipeline.recordings.surfaces import partner
 from pipeline.runs import Run
-
-MOST_MISSING = 0.05  # share of voxels with missing values from which a run is refused
-FEWEST_VOLUMES = 30
-FLAT = 1e-6  # range over magnitude; a float32 voxel that moves by its last digit only is constant
-LONGEST_TR_S = 60.0
+from pipeline.sidecars import sidecars
+from pipeline.space import Space
 
 
 class Fmri(Recording):
-    """BOLD images: one sample per volume, one target per voxel of the mask.
+    """BOLD: one sample per volume; a target per voxel of the mask, vertex of the surface, or parcel.
 
-    Detrended, high-passed and z-scored per run in one `nilearn.signal.clean`.
-    Voxels are named `v<i>x<j>x<k>` by their indices in the image. A voxel with
-    a value that is not finite is missing throughout; a constant one is 0.
+    Drifts and confounds leave in one `nilearn.signal.clean` per presentation,
+    which also z-scores. Voxels are named `v<i>x<j>x<k>` by their indices in the
+    image, vertices `L<n>` and `R<n>`. A target with a value that is not finite
+    is missing throughout; a constant one is 0. Censored volumes are no samples.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
+    has_places: ClassVar[bool] = True
     kind: Literal["fmri"] = "fmri"
+    design_settings: ClassVar[frozenset[str]] = Recording.design_settings | {"filter_features"}
     high_pass: NonNegativeFloat = Field(
-        0.008, description="Hz; slower drifts are removed (128 s, SPM's habit); 0 keeps them"
+        0.008, description="Hz; slower drifts are removed by cosines (128 s, SPM's habit); 0 keeps them"
     )
     smoothing_mm: PositiveFloat | None = Field(
-        None, description="mm; full width at half maximum of a Gaussian; none by default"
+        None, description="mm; full width at half maximum of a Gaussian, volumes only; none by default"
     )
+    confounds: tuple[Component, ...] = Field(
+        ("motion", "wm_csf", "non_steady_state"),
+        description="what is regressed out or left out where a run has confounds; names as in nilearn's load_confounds",
+    )
+    motion: Terms = Field("full", description="head motion: basic 6 regressors, power2 or derivatives 12, full 24")
+    wm_csf: Terms = Field(
+        "basic", description="means of white matter and fluid: basic 2, power2 or derivatives 4, full 8"
+    )
+    global_signal: Terms = Field("basic", description="mean of the brain: basic 1, power2 or derivatives 2, full 4")
+    n_compcor: PositiveInt = Field(
+        5, description="components of anatomical CompCor; of high variance where no fMRIPrep ran"
+    )
+    fd_threshold_mm: PositiveFloat = Field(
+        0.5, description="mm of framewise displacement above which `scrub` drops a volume"
+    )
+    std_dvars_threshold: PositiveFloat = Field(1.5, description="standardised DVARS above which `scrub` drops a volume")
+    shortest_stretch: NonNegativeInt = Field(
+        5, description="volumes; shorter stretches between scrubbed ones are dropped too (Power et al. 2014)"
+    )
+    mask: str | None = Field(None, description="mask of all runs, a file of the data set; by default each run's own")
+    mask_space: Literal["run", "template"] = Field(
+        "run", description="where `mask` lies: on the images, or in MNI152 space, onto which raw images are registered"
+    )
+    resample_mask: bool = Field(False, description="permit a mask on other voxels; nearest neighbour")
+    parcels: str | None = Field(
+        None, description="image of labels on the same voxels or vertices: targets are the means of parcels"
+    )
+    correct_motion: bool | None = Field(
+        None, description="realign the volumes here; by default where the data set is raw, without fMRIPrep"
+    )
+    filter_features: bool = Field(False, description="high-pass the features of the words as the responses were")
 
     def header(self, run: Run, folder: Path) -> Header:
-        scan = _scan(run, folder)
-        return Header(scan.images[0].shape[3], int(scan.inside.sum()), scan.tr_s)
+        scans = scans_of(run, folder)
+        shared = shared_of([run], folder, self, header_only=True)
+        for scan, name in zip(scans, self._tables(run), strict=True):
+            if name:
+                self._read_confounds(folder, name, scan, run)
+        n_targets = int(shared.inside.sum()) if shared.inside is not None else None
+        return Header(scans[0].n_samples, n_targets, scans[0].spacing.tr_s, scans[0].grid)
 
-    def files(self, run: Run) -> list[str]:
-        return [*super().files(run), *map(_sidecar, run.responses)]
+    def files(self, run: Run, folder: Path) -> list[str]:
+        found = [*run.responses, *(other for name in run.responses if (other := partner(name)))]
+        found += [file for name in run.responses for file in sidecars(folder, name)]
+        found += [name for name in (self.mask or run.mask, self.parcels, *run.confounds) if name]
+        found += [str(Path(name).with_suffix(".json")) for name in run.confounds]
+        return list(dict.fromkeys(found))
 
-    def clean(self, run: Run, folder: Path, names: tuple[str, ...]) -> Cleaned:
-        images, inside, tr_s = _scan(run, folder)
-        targets = tuple(f"v{i}x{j}x{k}" for i, j, k in np.argwhere(inside))
-        read = [self._read(image, folder, name, inside, run) for image, name in zip(images, run.responses, strict=True)]
-        holes = np.sum([holes for _, holes in read], axis=0)
-        warnings = _holes_told(holes, targets, run)
-        flat = np.stack([_flat(signals) for signals, _ in read]) & (holes == 0)
-        warnings += _flat_told(flat.any(axis=0), targets, run)
-        responses = np.stack([self._cleaned(signals, tr_s) for signals, _ in read])
-        responses = np.where(flat[:, None], np.float32(0), responses)
-        responses[:, :, holes > 0] = np.nan
-        return Cleaned(responses, run.start_s + tr_s * np.arange(responses.shape[1]), tr_s, targets, warnings)
+    def prepare(self, runs: list[Run], folder: Path, workers: int = 1) -> Shared:
+        """What all runs of a person share: voxels that every mask holds, and where heads are moved to."""
+        return shared_of(runs, folder, self, workers=workers)
 
-    def _read(
-        self, image: Any, folder: Path, name: str, inside: Bool[np.ndarray, "x y z"], run: Run
-    ) -> tuple[Float[np.ndarray, "sample voxel"], Shaped[np.ndarray, " voxel"]]:
-        """Signals of the voxels in the mask, and how many values of each are not finite; such a voxel is 0."""
-        values = voxels(image, folder, name, run)
-        holes = np.count_nonzero(~np.isfinite(values[inside]), axis=1)
-        if self.smoothing_mm is not None:
-            values = _smoothed(values, image.affine, self.smoothing_mm)
-        signals = values[inside].T
-        signals[:, holes > 0] = 0
-        return signals.astype(signals.dtype.newbyteorder("="), copy=False), holes
+    def clean(
+        self, run: Run, folder: Path, names: tuple[str, ...], shared: Shared | None = None, workers: int = 1
+    ) -> Cleaned:
+        shared = shared or self.prepare([run], folder, workers)
+        scans = scans_of(run, folder)
+        tr_s, space = scans[0].spacing.tr_s, shared.places(scans[0])
+        labels, target_of = self._parcels(folder, space, shared, run)
+        found, taken, notes = [], [], [*shared.told]
+        for scan, name in zip(scans, self._tables(run), strict=True):
+            moved = raw.moved(scan, shared.reference, folder, run, workers) if self.realigned(run) else None
+            confounds = self._confounds(scan, name, moved, shared, folder, run)
+            notes += self._freedom(confounds, tr_s, name or scan.name, run)
+            signals = self._signals(scan, moved, shared, folder, run)
+            found.append(
+                present(signals, tr_s, confounds, high_pass=self.high_pass or None, target_of=target_of, n_targets=len(labels),
+                        unmeasured=bool(target_of) or space.kind != "volume")
+            )  # fmt: skip
+            notes += scan.warnings
+            taken.append(confounds)
+        notes += told(found, labels, run)
+        notes += raw.no_tissue(self._strategy(), run) if self.realigned(run) and not run.confounds else []
+        space = space._replace(target_of=target_of)
+        return self._assembled(run, scans, found, taken, labels, space, notes)
 
-    def _cleaned(self, signals: Float[np.ndarray, "sample voxel"], tr_s: float) -> Float[np.ndarray, "sample voxel"]:
-        from nilearn.signal import clean
-
-        high_pass = self.high_pass or None
-        cleaned = clean(signals, detrend=True, standardize="zscore_sample", t_r=tr_s, high_pass=high_pass)
-        return cleaned.astype(np.float32)
-
-
-class _Scan(NamedTuple):
-    """The images of one run, one per presentation, that lie on one mask and tick alike."""
-
-    images: list[Any]
-    inside: Bool[np.ndarray, "x y z"]
-    tr_s: float
-
-
-def _scan(run: Run, folder: Path) -> _Scan:
-    images = [opened_over_time(folder, name, run) for name in run.responses]
-    shapes = [image.shape for image in images]
-    together = ", ".join(run.responses)
-    if len(set(shapes)) > 1:
-        raise StudyError(
-            problem("E-FMRI-09", f"presentations of run {run.run} differ in shape", run, file=together, found=str(shapes),
-                    expected="the same voxels and volumes", fix="trim them alike, or give them run labels of their own")
+    def _assembled(
+        self, run: Run, scans: list[Scan], found: list[Presentation], taken: list[Confounds], labels: tuple[str, ...],
+        space: Space, notes: list[Problem],
+    ) -> Cleaned:  # fmt: skip
+        responses = together(found)
+        censored = np.any([c.censored for c in taken], axis=0)
+        responses[:, censored] = 0
+        tr_s, shift_s = scans[0].spacing
+        dropped = {
+            "not finite": int((np.sum([p.holes for p in found], axis=0) > 0).sum()),
+            "constant or not measured": int(np.any([p.flat for p in found], axis=0).sum()),
+        }
+        about = measured(
+            found, taken, {k: n for k, n in dropped.items() if n}, tr_s=tr_s, high_pass=self.high_pass or None,
+            route=self._route(run),
         )  # fmt: skip
-    if shapes[0][3] < FEWEST_VOLUMES:
-        raise StudyError(
-            problem("E-FMRI-16", "a run is too short to be scored", run, found=f"{shapes[0][3]} volumes",
-                    expected=f"at least {FEWEST_VOLUMES}", fix="leave the run out")
+        times = run.start_s + shift_s + tr_s * np.arange(responses.shape[1])
+        return Cleaned(responses, times, tr_s, labels, list(dict.fromkeys(notes)), censored, space, about)
+
+    def for_design(self) -> dict[str, Any]:
+        return super().for_design() | ({"high_pass": self.high_pass} if self.filter_features else {})
+
+    def filtered(self, X: Float[np.ndarray, "sample feature"], tr_s: float) -> Float[np.ndarray, "sample feature"]:
+        """Features as the responses are: without what is slower than the high-pass."""
+        return high_passed(X, tr_s, self.high_pass) if self.filter_features and self.high_pass else X
+
+    def _parcels(self, folder: Path, space: Space, shared: Shared, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Names of the targets, and of parcels the target of each place."""
+        return parcels(folder, self.parcels, space, shared.inside, run) if self.parcels else (space.places, ())
+
+    def realigned(self, run: Run) -> bool:
+        """Is the head's motion corrected here?"""
+        wanted = run.raw if self.correct_motion is None else self.correct_motion
+        return wanted and kind_of(run.responses[0]) == "volume"
+
+    def _route(self, run: Run) -> quality.Route:
+        return (
+            "raw, motion corrected here"
+            if self.realigned(run)
+            else "fMRIPrep derivatives"
+            if run.confounds
+            else "as given"
+        )
+
+    def _tables(self, run: Run) -> tuple[str, ...]:
+        return run.confounds or ("",) * len(run.responses)
+
+    def _strategy(self) -> regressors.Strategy:
+        return regressors.Strategy(
+            self.confounds, self.motion, self.wm_csf, self.global_signal, self.n_compcor, self.fd_threshold_mm,
+            self.std_dvars_threshold, self.shortest_stretch,
         )  # fmt: skip
-    spacings = [_tr(image, folder, name, run) for image, name in zip(images, run.responses, strict=True)]
-    if max(spacings) - min(spacings) > 1e-3:
-        raise StudyError(
-            problem("E-FMRI-10", f"presentations of run {run.run} differ in TR", run, file=together,
-                    found=f"{spacings} s", expected="one TR", fix="give them run labels of their own")
-        )  # fmt: skip
-    return _Scan(images, mask_of(run, folder, images), spacings[0])
 
+    def _read_confounds(self, folder: Path, name: str, scan: Scan, run: Run) -> Confounds:
+        return regressors.read(folder, name, self._strategy(), scan.n_samples, run)
 
-def _sidecar(name: str) -> str:
-    return name.removesuffix(".gz").removesuffix(".nii") + ".json"
+    def _confounds(
+        self, scan: Scan, name: str, moved: Moved | None, shared: Shared, folder: Path, run: Run
+    ) -> Confounds:
+        if name:
+            return self._read_confounds(folder, name, scan, run)
+        return raw.confounds_of(moved, self._strategy(), shared.inside) if moved else regressors.none(scan.n_samples)
 
+    def _freedom(self, confounds: Confounds, tr_s: float, name: str, run: Run) -> list[Problem]:
+        n, n_censored = len(confounds.values), int(confounds.censored.sum())
+        left = quality.df_left(n, confounds.values.shape[1], self.high_pass or None, tr_s, n_censored)
+        problems = regressors.check_freedom(confounds, left, name, run)
+        if stops := [p for p in problems if p.level == "error"]:
+            raise StudyError(*stops)
+        return problems
 
-def _tr(image: Any, folder: Path, name: str, run: Run) -> float:
-    """Seconds between volumes: the sidecar's, the image header's and the table's, which must agree."""
-    sidecar = _sidecar(name)
-    told = {sidecar: _sidecar_tr(folder / sidecar, sidecar, run), name: _header_tr(image, name, run)}
-    known = {file: tr_s for file, tr_s in told.items() if tr_s is not None}
-    values = list(known.values())
-    if len(values) == 2 and abs(values[0] - values[1]) > 1e-3:
-        raise StudyError(
-            problem("E-FMRI-10", "sidecar and image disagree on the time between volumes", run, file=f"{sidecar}, {name}",
-                    field="RepetitionTime", found=f"{values[0]:g} s in the sidecar, {values[1]:g} s in the image",
-                    expected="the same within 1 ms", fix="mend the wrong one")
-        )  # fmt: skip
-    for file, tr_s in known.items():
-        known_tr(run, tr_s, file)
-    return known_tr(run, values[0] if values else None, name)
-
-
-def _sidecar_tr(path: Path, name: str, run: Run) -> float | None:
-    if not path.is_file():
-        return None
-    try:
-        told = json.loads(path.read_text(encoding="utf-8-sig"))
-        if not isinstance(told, dict) or "RepetitionTime" not in told:
-            raise ValueError("no RepetitionTime")
-        return _plausible(float(told["RepetitionTime"]), name, run)
-    except (ValueError, TypeError) as error:
-        raise StudyError(
-            problem("E-FMRI-11", "a sidecar has no readable RepetitionTime", run, file=name, field="RepetitionTime",
-                    found=shown(str(error)), expected='{"RepetitionTime": 2.0}', fix="write the seconds between volumes into it")
-        ) from None  # fmt: skip
-
-
-def _header_tr(image: Any, name: str, run: Run) -> float | None:
-    """0 is how NIfTI says "not known"; the header is float32, so 0.72 is 0.7200000286 without rounding."""
-    unit = {"msec": 1e-3, "usec": 1e-6}.get(image.header.get_xyzt_units()[1], 1.0)
-    found = round(float(image.header.get_zooms()[3]) * unit, 6)
-    return _plausible(found, name, run) if found else None
-
-
-def _plausible(tr_s: float, name: str, run: Run) -> float:
-    if 0 < tr_s <= LONGEST_TR_S:
-        return tr_s
-    milliseconds = LONGEST_TR_S < tr_s < math.inf
-    raise StudyError(
-        problem("E-FMRI-11", "this is no time between volumes", run, file=name, field="RepetitionTime", found=f"{tr_s:g}",
-                expected=f"seconds, more than 0 and at most {LONGEST_TR_S:g}",
-                why=f"{tr_s:g} looks like milliseconds" if milliseconds else "",
-                fix=f"write {tr_s / 1000:g}" if milliseconds else "write the seconds between volumes")
-    )  # fmt: skip
-
-
-def _smoothed(
-    values: Float[np.ndarray, "x y z sample"], affine: Float[np.ndarray, "4 4"], fwhm_mm: float
-) -> Float[np.ndarray, "x y z sample"]:
-    """A voxel with holes is 0 all the time, so that no neighbour sees it come and go."""
-    from nibabel import Nifti1Image
-    from nilearn.image import smooth_img
-
-    whole = np.isfinite(values).all(axis=3, keepdims=True)
-    return np.asarray(smooth_img(Nifti1Image(np.where(whole, values, 0), affine), fwhm_mm).dataobj)
-
-
-def _flat(signals: Float[np.ndarray, "sample voxel"]) -> Bool[np.ndarray, " voxel"]:
-    # nilearn would divide the rounding that detrending leaves by itself: noise of deviation 1
-    return np.ptp(signals, axis=0) <= FLAT * np.abs(signals).max(axis=0)
-
-
-def _holes_told(holes: Shaped[np.ndarray, " voxel"], targets: tuple[str, ...], run: Run) -> list[Problem]:
-    bad = holes > 0
-    if not bad.any():
-        return []
-    count = f"{holes.sum()} values in {bad.sum()} of {bad.size} voxels, such as {targets[int(bad.argmax())]}"
-    if bad.mean() > MOST_MISSING:
-        raise StudyError(
-            problem("E-FMRI-05", "too many voxels of the mask hold NaN or infinite values", run, found=count,
-                    expected=f"at most {MOST_MISSING:.0%}", why="the mask may reach beyond the field of view",
-                    fix="use a mask of voxels that were measured")
-        )  # fmt: skip
-    return [
-        problem("W-FMRI-05", "voxels with NaN or infinite values are left out and counted as missing", run, found=count)
-    ]
-
-
-def _flat_told(flat: Bool[np.ndarray, " voxel"], targets: tuple[str, ...], run: Run) -> list[Problem]:
-    if not flat.any():
-        return []
-    count = f"{flat.sum()} of {flat.size} voxels, such as {targets[int(flat.argmax())]}"
-    return [problem("W-FMRI-06", f"{flat.sum()} voxels of the mask are constant; they have no score", run, found=count)]
+    def _signals(self, scan: Scan, moved: Moved | None, shared: Shared, folder: Path, run: Run) -> np.ndarray:
+        """Time series of the places, as they were measured or with the head held still, smoothed where asked."""
+        if self.smoothing_mm is None:
+            return scan.read(shared.inside) if moved is None else moved.volumes[shared.inside].T
+        if kind_of(scan.name) != "volume":
+            raise StudyError(
+                problem("E-FMRI-18", "surfaces are not smoothed here", run, field="smoothing_mm", found=f"{self.smoothing_mm} mm",
+                        why="a surface must be smoothed along itself, by its mesh", fix="leave smoothing_mm out, or smooth before")
+            )  # fmt: skip
+        volumes = volumes_of(scan, folder, run) if moved is None else moved.volumes
+        return smoothed(scan, volumes, shared.inside, self.smoothing_mm)

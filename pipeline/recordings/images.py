@@ -3,13 +3,15 @@
 import gzip
 import math
 import zlib
+from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 
-from pipeline.problems import Problem, StudyError, shown
+from pipeline.problems import Problem, StudyError
 from pipeline.recordings.base import problem, told_of, why_unreadable
 from pipeline.runs import Run
 from pipeline.tables import missing_file
@@ -51,54 +53,72 @@ def opened_over_time(folder: Path, name: str, run: Run) -> Any:
     return image
 
 
-def voxels(image: Any, folder: Path, name: str, run: Run) -> np.ndarray:
-    """All values, in the image's own precision where it is a float, after the file was read to its end.
+def inside_of(
+    image: Any, folder: Path, name: str, inside: Bool[np.ndarray, "x y z"], run: Run
+) -> Shaped[np.ndarray, "sample voxel"]:
+    """The time series of the voxels of a mask, in the order in which `np.argwhere` lists them.
+
+    In the image's own precision where it is a float. One volume is held at a
+    time, and only the voxels of the mask are scaled.
+    """
+    where = np.ravel_multi_index(np.nonzero(inside), inside.shape, order="F")
+    signals = np.empty((image.shape[3], len(where)), _precision(image))
+    for row, volume in enumerate(_volumes(image, folder, name, run)):
+        signals[row] = _scaled(volume[where], image)
+    return signals
+
+
+def voxels(image: Any, folder: Path, name: str, run: Run) -> Shaped[np.ndarray, "..."]:
+    """All values of an image, in its own precision where it is a float."""
+    whole = np.empty(image.shape, _precision(image), order="F")
+    flat = whole.reshape(-1, math.prod(image.shape[3:]), order="F")
+    for row, volume in enumerate(_volumes(image, folder, name, run)):
+        flat[:, row] = _scaled(volume, image)
+    return whole
+
+
+def _volumes(image: Any, folder: Path, name: str, run: Run) -> Iterator[np.ndarray]:
+    """Volume by volume, flat and as it lies in the file, which is read to its end.
 
     nibabel stops at the last voxel and never sees the checksum behind it, so
     that a flipped bit would pass as data.
     """
+    kind, n = image.get_data_dtype(), math.prod(image.shape[:3])
     try:
-        if name.endswith(".gz"):
-            _length_unpacked(folder / name)
-        values = np.asanyarray(image.dataobj)
+        with gzip.open(folder / name) if name.endswith(".gz") else (folder / name).open("rb") as stream:
+            stream.seek(image.dataobj.offset)
+            for _ in range(math.prod(image.shape[3:])):
+                yield np.frombuffer(_whole(stream, n * kind.itemsize), kind)
+            while stream.read(_CHUNK):
+                pass
     except _BROKEN as error:
         raise StudyError(_damaged(folder / name, name, run, error)) from error
-    return values if values.dtype.kind == "f" else values.astype(np.float32)
 
 
-def mask_of(run: Run, folder: Path, images: list[Any]) -> Bool[np.ndarray, "x y z"]:
-    """The voxels of the mask, which lies on the voxels of every image."""
-    if not run.mask:
-        raise StudyError(
-            problem("E-FMRI-07", "no mask says which voxels are brain", run, file="runs.tsv", field="mask",
-                    found=f"nothing for run {run.run}", fix="name a mask image in column `mask`")
-        )  # fmt: skip
-    mask = opened(folder, run.mask, run)
-    for image, name in zip(images, run.responses, strict=True):
-        if mask.shape != image.shape[:3] or not np.allclose(mask.affine, image.affine, atol=1e-3):
-            raise StudyError(
-                problem("E-FMRI-08", "mask and image do not lie on the same voxels", run, file=run.mask,
-                        found=f"mask {_grid(mask)}; {name} {_grid(image)}", expected="the same shape and affine",
-                        fix="resample the mask onto the image first, nearest neighbour")
-            )  # fmt: skip
-    values = voxels(mask, folder, run.mask, run)
-    inside = values != 0
-    found = np.unique(values[inside])
-    if found.size != 1 or not np.isfinite(found[0]):
-        empty = not found.size
-        raise StudyError(
-            problem("E-FMRI-07", "the mask is empty" if empty else "the mask does not say yes or no", run, file=run.mask,
-                    found="0 voxels" if empty else f"{found.size} values, such as {shown([float(v) for v in found[:3]])}",
-                    expected="0 outside the brain, 1 inside", fix="name a brain mask, or cut this image at a threshold")
-        )  # fmt: skip
-    return np.asarray(inside)
+def _whole(stream: BufferedIOBase, length: int) -> bytes:
+    found = stream.read(length)
+    if len(found) < length:
+        raise EOFError(f"{len(found)} bytes of a volume of {length}")
+    return found
 
 
-def _grid(image: Any) -> str:
+def _precision(image: Any) -> np.dtype:
+    kind = image.get_data_dtype()
+    return np.dtype(np.float64 if kind.kind == "f" and kind.itemsize > 4 else np.float32)
+
+
+def _scaled(values: np.ndarray, image: Any) -> np.ndarray:
+    wide, slope, intercept = _precision(image), image.dataobj.slope, image.dataobj.inter
+    # scaled in double: a large intercept would eat the digits of a float32
+    return values.astype(wide) if (slope, intercept) == (1, 0) else (values * float(slope) + intercept).astype(wide)
+
+
+def grid(image: Any) -> str:
+    """Shape, voxel size and place of an image, in words."""
     corners = np.array([image.affine[:3, 3], (image.affine @ [*(n - 1 for n in image.shape[:3]), 1])[:3]])
     steps = np.abs(np.linalg.norm(image.affine[:3, :3], axis=0)).round(3).tolist()
     low, high = (corner.round(2).tolist() for corner in corners)
-    return f"{image.shape[:3]} of {steps} mm from {low} to {high} mm"
+    return f"{tuple(image.shape[:3])} of {steps} mm from {low} to {high} mm"
 
 
 def _check_length(image: Any, path: Path, name: str, run: Run) -> None:

@@ -48,7 +48,7 @@ class Arrays(Recording):
             )
         return Header(first[0], first[1], known_tr(run, None, run.responses[0]))
 
-    def clean(self, run: Run, folder: Path, names: tuple[str, ...]) -> Cleaned:
+    def clean(self, run: Run, folder: Path, names: tuple[str, ...], shared: Any = None, workers: int = 1) -> Cleaned:
         tr_s = self.header(run, folder).tr_s
         read = [_READERS[_ending(name, run)](folder / name, name, run, False) for name in run.responses]
         check_shapes([values.shape for values, _ in read], run)

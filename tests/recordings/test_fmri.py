@@ -73,7 +73,9 @@ def refused(folder: Path, run: Run | None = None, *, how: str = "header") -> Pro
 
 
 def by_hand(data: np.ndarray, high_pass: float | None = 0.008) -> np.ndarray:
-    return nilearn_clean(data[inside()].T, detrend=True, standardize="zscore_sample", high_pass=high_pass, t_r=TR)
+    return nilearn_clean(
+        data[inside()].T, detrend=True, standardize="zscore_sample", high_pass=high_pass, t_r=TR, filter="cosine"
+    )
 
 
 def other_voxels(*places: tuple[int, int, int]) -> np.ndarray:
@@ -105,7 +107,7 @@ def test_targets_are_named_by_their_voxel_in_the_order_of_the_columns(folder):
 
 
 def test_the_header_tells_volumes_voxels_and_spacing(folder):
-    assert Fmri().header(run_of(), folder) == (N, inside().sum(), TR)
+    assert Fmri().header(run_of(), folder)[:3] == (N, inside().sum(), TR)
 
 
 def test_without_a_high_pass_only_the_line_is_taken_away(folder):
@@ -367,7 +369,7 @@ def test_presentations_of_another_length_are_refused_with_their_shapes(folder):
     save(folder / "b.nii.gz", values(N - 1))
     problem = refused(folder, run_of("a.nii.gz", "b.nii.gz"))
     assert (problem.code, problem.file) == ("E-FMRI-09", "a.nii.gz, b.nii.gz")
-    assert "(6, 6, 5, 60)" in problem.found and "(6, 6, 5, 59)" in problem.found
+    assert "60 volumes" in problem.found and "59 volumes" in problem.found
 
 
 def test_presentations_of_another_spacing_are_refused_with_both(folder):
@@ -382,7 +384,7 @@ def test_a_presentation_in_another_place_is_refused_by_its_name(folder):
     moved[0, 3] = 30
     save(folder / "b.nii.gz", values(), affine=moved)
     problem = refused(folder, run_of("a.nii.gz", "b.nii.gz"))
-    assert problem.code == "E-FMRI-08" and "b.nii.gz" in problem.found and "30.0" in problem.found
+    assert problem.code == "E-FMRI-09" and "b.nii.gz" in problem.file and "30.0" in problem.found
 
 
 # ---- files

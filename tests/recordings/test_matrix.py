@@ -72,7 +72,7 @@ def test_every_format_gives_the_same_recording(tmp_path, Y, ending):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_header_tells_what_is_read_later(tmp_path, Y, ending):
-    assert Arrays().header(run_of(write(tmp_path / f"a{ending}", Y)), tmp_path) == (40, 3, 2.0)
+    assert Arrays().header(run_of(write(tmp_path / f"a{ending}", Y)), tmp_path)[:3] == (40, 3, 2.0)
 
 
 @pytest.mark.parametrize("ending", [".nc", ".tsv", ".csv"])
@@ -263,7 +263,7 @@ def test_the_header_reads_no_data(tmp_path, ending):
         with h5netcdf.File(path, "w") as file:
             file.dimensions = {"sample": shape[0], "target": shape[1]}
             file.create_variable("data", ("sample", "target"), "f8", chunks=(40, 1000))
-    assert Arrays().header(run_of(path.name), tmp_path) == (*shape, 2.0)
+    assert Arrays().header(run_of(path.name), tmp_path)[:3] == (*shape, 2.0)
 
 
 @pytest.mark.parametrize(
