@@ -25,6 +25,10 @@ class Dataset(Settings):
     def runs(self, study_dir: Path) -> list[Run]:
         """Every run that exists, in the order of the data set."""
 
+    def refresh(self, study_dir: Path) -> None:
+        """Write down which runs exist, where finding them takes a while; nothing where a table tells it."""
+        return None
+
     @abstractmethod
     def targets(self, study_dir: Path) -> "pd.DataFrame | None":
         """Names of the targets and their regions: columns `target` and `roi`; None where nobody named them."""
@@ -36,6 +40,10 @@ class Dataset(Settings):
 
     def problems(self, study_dir: Path) -> list[Problem]:
         """What is wrong with the data set's own tables; the words and recordings are checked by their readers."""
+        return []
+
+    def made_by_fmriprep(self, study_dir: Path, subject: str) -> list[Path]:
+        """The files of a person that the workflow lets fMRIPrep make; nothing unless the data set says how."""
         return []
 
     def recording_files(self, study_dir: Path) -> list[Path]:

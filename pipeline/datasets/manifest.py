@@ -1,7 +1,9 @@
 """Any laboratory's files: one table names every run that exists."""
 
 import difflib
+import math
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REQUIRED = ("subject", "run", "recording", "responses", "words")
-OPTIONAL = ("split", "session", "task", "tr_s", "repeat", "confounds", "mask", "events", "start_s")
+OPTIONAL = (
+    "split", "session", "task", "tr_s", "repeat", "confounds", "mask", "events", "start_s", "raw", "space", "audio",
+)  # fmt: skip
+COLUMNS = REQUIRED + OPTIONAL
 _LABEL = re.compile(r"^[A-Za-z0-9]{1,50}$")
 _BLANK = ("", "n/a")
+_RAW = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False, "n/a": False}
 
 
 class Manifest(Dataset):
@@ -56,50 +62,65 @@ class Manifest(Dataset):
                 )
             )  # fmt: skip
         frame = read_text_table(folder / "runs.tsv", name="runs.tsv")
-        if problems := lacking(frame, REQUIRED, name="runs.tsv", area="DATA"):
+        # events alone will do where nothing was said or read
+        required = [c for c in REQUIRED if c != "words" or "events" not in frame.columns]
+        if problems := lacking(frame, tuple(required), name="runs.tsv", area="DATA"):
             raise StudyError(*problems)
-        return frame.assign(**{c: "" for c in OPTIONAL if c not in frame.columns}).apply(
+        return frame.assign(**{c: "" for c in COLUMNS if c not in frame.columns}).apply(
             lambda column: column.str.strip()
         )
 
     def targets(self, study_dir: Path) -> "pd.DataFrame | None":
-        path = self.targets_file(study_dir)
-        if path is None:
-            return None
-        frame = read_text_table(path, name="targets.tsv")
-        if problems := lacking(frame, ("target", "roi"), name="targets.tsv", area="DATA"):
-            raise StudyError(*problems)
-        return frame
+        return read_targets(self.targets_file(study_dir))
 
     def problems(self, study_dir: Path) -> list[Problem]:
         frame = self.rows(study_dir)
         found = _unknown_columns(frame) + _bad_cells(frame) + _twins(frame) + _uneven_repeats(frame)
-        return found + _absent_files(frame, self.folder(study_dir))
+        return found + uneven_confounds(frame.to_dict("records")) + _absent_files(frame, self.folder(study_dir))
 
 
-def grouped(frame: "pd.DataFrame") -> list[Run]:
+def read_targets(path: Path | None) -> "pd.DataFrame | None":
+    """The table of targets and their regions, where there is one."""
+    if path is None:
+        return None
+    frame = read_text_table(path, name="targets.tsv")
+    if problems := lacking(frame, ("target", "roi"), name="targets.tsv", area="DATA"):
+        raise StudyError(*problems)
+    return frame
+
+
+def grouped(table: "pd.DataFrame | list[dict[str, str]]") -> list[Run]:
     """Rows of `runs.tsv` as runs; presentations of one stimulus become one run with several files."""
-    runs = []
-    for (subject, recording, run), rows in frame.groupby(["subject", "recording", "run"], sort=False):
-        rows = rows.assign(order=rows["repeat"].map(number)).sort_values("order", kind="stable")
-        first = rows.iloc[0]
-        tr_s, start_s = number(first["tr_s"]), number(first["start_s"])
-        runs.append(
-            Run(
-                subject=subject, run=run, recording=recording, responses=tuple(rows["responses"]), words=first["words"],
-                split="" if first["split"] in _BLANK else first["split"], tr_s=None if tr_s != tr_s else tr_s,
-                start_s=0.0 if start_s != start_s else start_s, mask="" if first["mask"] in _BLANK else first["mask"],
-            )
-        )  # fmt: skip
-    return runs
+    rows = table if isinstance(table, list) else table.to_dict("records")
+    presentations: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in rows:
+        presentations.setdefault((row["subject"], row["recording"], row["run"]), []).append(row)
+    return [_run(sorted(same, key=_turn)) for same in presentations.values()]
+
+
+def _turn(row: dict[str, str]) -> float:
+    turn = number(row["repeat"])
+    return turn if turn == turn else math.inf
+
+
+def _run(rows: list[dict[str, str]]) -> Run:
+    """One run from its presentations, in their order."""
+    first = {column: "" if value in _BLANK else value for column, value in rows[0].items()}
+    tr_s, start_s = number(first["tr_s"]), number(first["start_s"])
+    return Run(
+        subject=first["subject"], run=first["run"], recording=first["recording"],
+        responses=tuple(row["responses"] for row in rows), words=first["words"], split=first["split"],
+        tr_s=None if tr_s != tr_s else tr_s, start_s=0.0 if start_s != start_s else start_s, mask=first["mask"],
+        confounds=tuple(row["confounds"] for row in rows if row["confounds"] not in _BLANK), events=first["events"],
+        audio=first["audio"], raw=_RAW.get(first["raw"].lower(), False), space=first["space"],
+    )  # fmt: skip
 
 
 def _unknown_columns(frame: "pd.DataFrame") -> list[Problem]:
-    known = REQUIRED + OPTIONAL
     problems = []
-    for column in frame.columns.difference(known):
-        near = difflib.get_close_matches(column, known, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else f"known columns: {', '.join(known)}"
+    for column in frame.columns.difference(COLUMNS):
+        near = difflib.get_close_matches(column, COLUMNS, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else f"known columns: {', '.join(COLUMNS)}"
         problems.append(Problem("W-DATA-04", f"column {column!r} is not used", file="runs.tsv", field=column, fix=fix))
     return problems
 
@@ -109,6 +130,7 @@ def _bad_cells(frame: "pd.DataFrame") -> list[Problem]:
     rules = [
         *((c, lambda v: bool(_LABEL.match(v)), label, "E-DATA-05") for c in ("subject", "run", "recording")),
         ("split", lambda v: v in ("train", "test", *_BLANK), "'train', 'test' or empty", "E-DATA-07"),
+        ("raw", lambda v: v.lower() in _RAW, "'yes', 'no' or empty", "E-DATA-07"),
         ("tr_s", lambda v: v in _BLANK or 0 < number(v) <= 100, "seconds between samples, such as 2.0", "E-DATA-08"),
         ("start_s", lambda v: v in _BLANK or number(v) == number(v), "seconds, such as 12.0", "E-DATA-08"),
         (
@@ -158,29 +180,30 @@ def _twins(frame: "pd.DataFrame") -> list[Problem]:
                     subject=values[0],
                 )
             )
-    for column in ("subject", "run"):
-        names = sorted(set(frame[column]))
-        same = [(a, b) for a in names for b in names if a < b and a.lower() == b.lower()]
+    return problems + alike_but_for_case({column: frame[column] for column in ("subject", "run")})
+
+
+def alike_but_for_case(labels: Mapping[str, Iterable[str]]) -> list[Problem]:
+    """Labels of one column that some file systems hold for the same."""
+    problems = []
+    for column, names in labels.items():
+        first: dict[str, str] = {}
+        same = [(first[n.lower()], n) for n in sorted(set(names)) if first.setdefault(n.lower(), n) != n]
         if same:
-            why = "on many file systems their outputs would overwrite each other"
             problems.append(
                 Problem(
-                    "E-DATA-06",
-                    f"{column} labels differ in case only",
-                    file="runs.tsv",
-                    field=column,
-                    found=shown(same[0]),
-                    why=why,
+                    "E-DATA-06", f"{column} labels differ in case only", file="runs.tsv", field=column,
+                    found=shown(same[0]), why="on many file systems their outputs would overwrite each other",
                     fix="rename one of them",
                 )
-            )
+            )  # fmt: skip
     return problems
 
 
 def _uneven_repeats(frame: "pd.DataFrame") -> list[Problem]:
     problems = []
     for (subject, _, run), rows in frame.groupby(["subject", "recording", "run"], sort=False):
-        for column in ("words", "split", "tr_s", "start_s", "mask"):
+        for column in ("words", "split", "tr_s", "start_s", "mask", "events", "raw", "space", "audio"):
             if len(set(rows[column])) > 1:
                 field = f"{column}, {rows_told(rows.index.tolist())}"
                 summary = f"presentations of run {run} differ in {column!r}"
@@ -199,24 +222,35 @@ def _uneven_repeats(frame: "pd.DataFrame") -> list[Problem]:
     return problems
 
 
+def uneven_confounds(rows: list[dict[str, str]]) -> list[Problem]:
+    """Each presentation is cleaned by its own table: all have one, or none."""
+    presentations: dict[tuple[str, str, str], list[int]] = {}
+    for i, row in enumerate(rows):
+        presentations.setdefault((row["subject"], row["recording"], row["run"]), []).append(i)
+    problems = []
+    for (subject, _, run), same in presentations.items():
+        without = [i for i in same if rows[i]["confounds"] in _BLANK]
+        if 0 < len(without) < len(same):
+            problems.append(
+                Problem(
+                    "E-DATA-13", f"some presentations of run {run} have confounds and others none", file="runs.tsv",
+                    field=f"confounds, {rows_told(without)}", found=f"none with {shown(rows[without[0]]['responses'], 200)}",
+                    expected="a table for each presentation, or for none", fix="add the missing tables, or leave out all of them",
+                    subject=subject,
+                )
+            )  # fmt: skip
+    return problems
+
+
 def _absent_files(frame: "pd.DataFrame", folder: Path) -> list[Problem]:
     problems = []
-    for column in ("responses", "words", "mask"):
-        for name in dict.fromkeys(frame[column]):
-            if name in _BLANK and column == "mask":
-                continue
-            for subject in dict.fromkeys(frame.loc[frame[column] == name, "subject"]):
-                if not name:
-                    problems.append(
-                        Problem(
-                            "E-DATA-12",
-                            f"no file is named in {column!r}",
-                            file="runs.tsv",
-                            field=column,
-                            fix="name a file",
-                            subject=subject,
-                        )
-                    )
-                elif not (folder / name).is_file():
+    for column in ("responses", "words", "mask", "confounds", "events", "audio"):
+        for (subject, name), rows in frame.groupby(["subject", column], sort=False):
+            if name not in _BLANK:
+                if not (folder / name).is_file():
                     problems.append(missing_file(folder / name, name, "DATA", {"subject": subject}))
+            elif column == "responses" or (column == "words" and rows["events"].isin(_BLANK).any()):
+                fix = "name a file" if column == "responses" else "name a file, or one of event types in `events`"
+                summary = f"no file is named in {column!r}"
+                problems.append(Problem("E-DATA-12", summary, file="runs.tsv", field=column, fix=fix, subject=subject))
     return problems

@@ -113,7 +113,10 @@ def cleaning(n_volumes: int, tr_s: float, high_pass_hz: float) -> Float[np.ndarr
     """What the analysis does to a run before it z-scores it, as a matrix: detrending and a high-pass are linear."""
     from nilearn.signal import clean
 
-    matrix = clean(np.eye(n_volumes), detrend=True, standardize=None, high_pass=high_pass_hz, t_r=tr_s)
+    matrix = clean(
+        np.eye(n_volumes), detrend=True, standardize=None, standardize_confounds=False, high_pass=high_pass_hz, t_r=tr_s,
+        filter="cosine",
+    )  # fmt: skip
     return matrix - matrix.mean(axis=0)
 
 

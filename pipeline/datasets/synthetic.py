@@ -29,7 +29,7 @@ class Synthetic(Dataset):
     `${STUDY}/simulated/language_model/step0` ... `final`.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     made_here: ClassVar[bool] = True
     kind: Literal["synthetic"] = "synthetic"
     people: tuple[Label, ...] = Field(("01", "02"), min_length=1, description="labels of the simulated listeners")

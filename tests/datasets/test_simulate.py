@@ -114,7 +114,7 @@ def test_the_true_ceiling_is_what_many_listeners_give():
     signal = simulate_signals.scaled(raw, drawn.share, matrix, variance, test="story1")["story1"]
 
     def cleaned(recording):
-        return clean(recording, detrend=True, standardize="zscore_sample", high_pass=0.008, t_r=2.0)
+        return clean(recording, detrend=True, standardize="zscore_sample", high_pass=0.008, t_r=2.0, filter="cosine")
 
     def correlated():
         noises = [simulate_signals.noises(rng, signal.shape, noise, 2.0) for _ in range(5)]
