@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.timing import GRIDS, delay, epochs, outside, to_grid
+from pipeline.timing import GRIDS, delay, epochs, outside, spread, to_grid
 
 CLOCK = np.arange(8) * 2.0  # s: eight volumes of 2 s
 
@@ -78,6 +78,100 @@ def test_a_long_run_in_blocks_is_the_written_out_formula():
     times = np.arange(300) * 2.0
     expected = lanczos_by_hand(values, onsets, times, cutoff_hz=0.5, window=3)
     assert np.allclose(to_grid(values, onsets, times), expected, rtol=0, atol=1e-12)
+
+
+# --- the filter that never looks ahead ---
+
+
+def lobes(x: float) -> float:
+    return float(np.sinc(x) * np.sinc(x / 3)) if abs(x) <= 3 else 0.0
+
+
+def test_the_causal_filter_is_the_other_a_lobe_later_without_what_lies_before_the_word():
+    """Written out, with the areas by quadrature."""
+    from scipy.integrate import quad
+
+    gain = quad(lobes, -3, 3, limit=200)[0] / quad(lobes, -1, 3, limit=200)[0]
+    values, onsets = words()
+    late = np.subtract.outer(CLOCK, onsets) * 0.5
+    weights = [[gain * lobes(x - 1) if x >= 0 else 0.0 for x in row] for row in late]
+    assert np.allclose(to_grid(values, onsets, CLOCK, how="causal"), weights @ values, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cutoff_hz", [0.2, 0.5])
+def test_of_one_lobe_both_filters_are_the_same_one_lobe_apart(cutoff_hz):
+    values, onsets = words()
+    causal = to_grid(values, onsets, CLOCK, how="causal", cutoff_hz=cutoff_hz, window=1)
+    other = to_grid(values, onsets + 1 / cutoff_hz, CLOCK, cutoff_hz=cutoff_hz, window=1)
+    assert np.allclose(causal, other, rtol=0, atol=1e-12)
+
+
+@given(st.floats(-20, 40), st.sampled_from([None, 0.1, 0.73]), st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_a_word_reaches_no_sample_before_it(onset, cutoff_hz, window):
+    found = to_grid(np.ones((1, 1)), np.array([onset]), CLOCK, how="causal", cutoff_hz=cutoff_hz, window=window)[:, 0]
+    assert (found[onset > CLOCK] == 0).all()
+
+
+def test_a_word_at_a_sample_is_the_next_sample_alone():
+    found = to_grid(np.array([[7.0]]), np.array([6.0]), CLOCK, how="causal")[:, 0]
+    assert np.allclose(found / found[4], [0, 0, 0, 0, 1, 0, 0, 0], rtol=0, atol=1e-12)
+
+
+@given(st.floats(0, 16))
+@settings(max_examples=30, deadline=None)
+def test_the_future_changes_nothing_that_was(moment):
+    values, onsets = words(n=200)
+    other = np.where(onsets[:, None] > moment, np.random.default_rng(1).normal(size=values.shape), values)
+    was, is_now = (to_grid(v, onsets, CLOCK, how="causal")[moment >= CLOCK] for v in (values, other))
+    assert np.array_equal(was, is_now)
+
+
+def test_the_future_enters_the_filter_that_looks_ahead():
+    values, onsets = words(n=200)
+    other = np.where(onsets[:, None] > 8, 0, values)
+    was, is_now = (to_grid(v, onsets, CLOCK)[CLOCK <= 8] for v in (values, other))
+    assert np.abs(was - is_now).max() > 0.1
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 5])
+def test_a_constant_stream_of_words_keeps_its_level(window):
+    onsets, times = np.arange(0, 200, 0.05), np.arange(20, 180) * 1.0
+    levels = [to_grid(np.ones((4000, 1)), onsets, times, how=how, window=window) for how in ("causal", "lanczos")]
+    assert np.ptp(levels[0]) < 1e-4
+    np.testing.assert_allclose(*levels, rtol=5e-4)
+
+
+def test_the_causal_filter_cuts_off_nearly_as_sharply():
+    """At 1.5 times the highest frequency of the samples: 1 % of a wave passes, 4 %, and of half a filter 55 %."""
+    onsets, times = np.arange(0, 600, 0.02), np.arange(20, 580) * 1.0
+    angle = 2 * np.pi * 0.75 * onsets
+    wave = np.column_stack([np.cos(angle), np.sin(angle)]) * 0.02
+
+    def passed(grid: np.ndarray) -> float:
+        return float(np.hypot(*grid.T).mean())
+
+    halved = spread(wave, onsets, times, lambda x: 2 * np.sinc(x) * np.sinc(x / 3) * (x <= 3), 3.0)
+    found = [passed(to_grid(wave, onsets, times, how=how)) for how in ("lanczos", "causal")]
+    np.testing.assert_allclose([*found, passed(halved)], [0.009, 0.045, 0.55], atol=0.002)
+
+
+# --- any curve ---
+
+
+def test_a_curve_is_laid_at_every_word():
+    values, onsets = words()
+    lags = np.subtract.outer(CLOCK, onsets)
+    expected = np.where((lags >= 0) & (lags <= 5), np.exp(-lags), 0) @ values
+    found = spread(values, onsets, CLOCK, lambda lag: np.exp(-lag), 5.0)
+    assert np.allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_a_curve_at_words_without_times_is_refused():
+    with pytest.raises(ValueError, match=r"1 words have a missing.*first rows: \[2\]"):
+        spread(FEW, np.array([0.0, 1.0, np.nan]), CLOCK, np.exp, 5.0)
+    with pytest.raises(ValueError, match="found steps from 1 to 3 s"):
+        spread(FEW, FEW_ONSETS, np.array([0.0, 1.0, 4.0]), np.exp, 5.0)
 
 
 # --- the bins ---
@@ -161,7 +255,7 @@ def test_twice_the_values_are_twice_the_result(how):
     assert np.allclose(twice, 2 * to_grid(values, onsets, CLOCK, how=how), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("how", ["lanczos", "sum", "mean", "last"])
+@pytest.mark.parametrize("how", ["lanczos", "causal", "sum", "mean", "last"])
 def test_a_run_without_words_is_zero(how):
     assert np.array_equal(to_grid(np.zeros((0, 2)), np.zeros(0), CLOCK, how=how), np.zeros((8, 2)))
 
@@ -196,7 +290,7 @@ def test_lengths_that_differ_are_refused_with_both():
 
 def test_an_unknown_way_is_refused_with_the_known():
     with pytest.raises(
-        ValueError, match=r"how='median' is not known; known: 'lanczos', 'sum', 'mean', 'last', 'linear'"
+        ValueError, match=r"how='median' is not known; known: 'lanczos', 'causal', 'sum', 'mean', 'last', 'linear'"
     ):
         to_grid(FEW, FEW_ONSETS, CLOCK, how="median")
 

@@ -5,6 +5,7 @@ To add one: a file with a class that has `activations`, and a line in the table.
 
 from pipeline.models.base import Activations, Model, Token
 from pipeline.models.controls import Position, Tokens, WordLength, WordRate
+from pipeline.models.events import Events
 from pipeline.models.frequency import Frequency
 from pipeline.models.oasm import Oasm
 from pipeline.models.static import Static
@@ -23,4 +24,5 @@ MODELS: dict[str, type[Model]] = {
     "static": Static,
     "tokens": Tokens,
     "oasm": Oasm,
+    "events": Events,
 }

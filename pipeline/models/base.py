@@ -55,11 +55,13 @@ class Model(Settings):
     `sampled` says what a row is: an "event" happens once and is summed or
     filtered onto the clock of the recording, a "state" (the position in the
     story) is always there and is interpolated. With `private`, the columns of
-    each run are features of that run alone.
+    each run are features of that run alone. `reads` says which table of a run
+    it is given: that of its words, or that of the events of the experiment.
     """
 
     sampled: ClassVar[Literal["event", "state"]] = "event"
     private: ClassVar[bool] = False
+    reads: ClassVar[Literal["words", "events"]] = "words"
     kind: str
 
     def activations(self, words: Mapping[str, Words], *, study_dir: Path) -> Iterator[Activations]:
@@ -69,7 +71,8 @@ class Model(Settings):
         ----------
         words : per run a table with `onset` (s), `duration` (s), `word` (text,
             may be empty) and, where recorded, `whitespace`, the text between a
-            word and the next.
+            word and the next; for a model that reads events, `onset`,
+            `duration` and `trial_type`.
         study_dir : the study's own folder, `${STUDY}` in paths.
         """
         raise NotImplementedError
