@@ -3,11 +3,14 @@
 from pipeline.report.pages import group_page, index_page, subject_page
 from pipeline.report.parts import (
     AlignedRun,
+    AlignedTogether,
     GroupPage,
     GroupPart,
     IndexEntry,
     IndexPage,
+    LagScan,
     Networks,
+    QualityPart,
     RecordingPart,
     SubjectPage,
     UsedRun,
@@ -16,11 +19,14 @@ from pipeline.report.result import group_light, group_sentence, subject_light, s
 
 __all__ = [
     "AlignedRun",
+    "AlignedTogether",
     "GroupPage",
     "GroupPart",
     "IndexEntry",
     "IndexPage",
+    "LagScan",
     "Networks",
+    "QualityPart",
     "RecordingPart",
     "SubjectPage",
     "UsedRun",

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from pipeline.comparison import at_last_step
-from pipeline.report import alignment, steps
+from pipeline.report import alignment, lags, steps
+from pipeline.report import quality as traces
 from pipeline.report.curves import in_words, panel
 from pipeline.report.figures import LEAKY, Picture, picture
 from pipeline.report.kinds import is_twin, kind_of
-from pipeline.report.parts import AlignedRun, Networks
+from pipeline.report.parts import AlignedRun, AlignedTogether, LagScan, Networks, QualityPart
 from pipeline.report.profile import profile
 from pipeline.report.rows import ALL, regions
 from pipeline.report.tables import Table, profile_table
@@ -47,6 +48,36 @@ def strip(run: AlignedRun, where: str, leaky: bool) -> Picture:
         lambda: alignment.alignment(run),
         alt=alignment.in_words(run, f"{LEAKY}. " if leaky else ""),
         caption=f"{where}. {alignment.caption(run)}",
+        leaky=leaky,
+    )
+
+
+def together(found: AlignedTogether, where: str, leaky: bool) -> Picture:
+    """What all runs say of their clock."""
+    told = lags.together_caption(found)
+    return picture(
+        lambda: lags.together_figure(found),
+        alt=f"{LEAKY}. {told}" if leaky else told,
+        caption=f"{where}. {told}",
+        leaky=leaky,
+    )
+
+
+def lag_scan(scan: LagScan, where: str, leaky: bool) -> Drawn:
+    """The encoding score with the words shifted."""
+    sentence = (f"{LEAKY}. " if leaky else "") + lags.lag_sentence(scan)
+    drawn = picture(
+        lambda: lags.lag_figure(scan), alt=sentence, caption=f"{where}. {lags.lag_caption(scan)}", leaky=leaky
+    )
+    return Drawn(drawn, lags.lag_table(scan, f"Numbers of the lag scan of {scan.model}: {where}"), sentence)
+
+
+def quality(part: QualityPart, where: str, leaky: bool) -> Picture:
+    """Movement, DVARS and the carpet of one run on one clock."""
+    return picture(
+        lambda: traces.quality_figure(part),
+        alt=(f"{LEAKY}. " if leaky else "") + traces.in_words(part),
+        caption=f"{where}. {traces.caption(part)}",
         leaky=leaky,
     )
 

@@ -28,6 +28,7 @@ from pipeline.report.words import shorten
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 GREY, DARK = "#767676", "#333333"
+LIGHTS = {"green": "#00664B", "amber": "#8A5A00", "red": "#B00020"}  # as on the page, dark enough for text
 
 WIDTH_IN = 9.2
 LARGEST_BYTES = 150_000

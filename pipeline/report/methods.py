@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.report.modelling import model_text
+from pipeline.report.recording_text import recording_text
 
 _SPLITS = {
     "leave_one_run_out": "each run was held out in turn and predicted from all others",
@@ -11,14 +12,11 @@ _SPLITS = {
     "contiguous": "the samples were cut into {folds} contiguous blocks, each held out in turn, and {gap_s:g} s on both sides of a block were left out of its training set",
     "shuffled": "WARNING: samples were shuffled into {folds} folds, so that neighbouring samples stood in training and test; such scores are inflated",
 }
-_HOW = {
-    "lanczos": "resampled with a Lanczos filter of three lobes (cut-off {cutoff}, not causal)",
-    "mean": "averaged within each sample",
-    "sum": "summed within each sample",
-    "last": "taken from the last word of each sample",
-}
 _REFERENCES = """\
 - Huth, A. G., et al. (2016). Natural speech reveals the semantic maps that tile human cerebral cortex. Nature, 532, 453-458.
+- Glover, G. H. (1999). Deconvolution of impulse response in event-related BOLD fMRI. NeuroImage, 9, 416-429.
+- Friston, K. J., et al. (1998). Event-related fMRI: characterizing differential responses. NeuroImage, 7, 30-40.
+- Power, J. D., et al. (2014). Methods to detect, characterize, and remove motion artifact in resting state fMRI. NeuroImage, 84, 320-341.
 - Hadidi, N., Feghhi, E., et al. (2025). Illusions of alignment between large language models and brains. (orthogonal autocorrelated sequences; contiguous splits)
 - Sahani, M., & Linden, J. F. (2003). How linear are auditory cortical responses? NeurIPS 15. (signal power)
 - Schoppe, O., et al. (2016). Measuring the performance of neural models. Frontiers in Computational Neuroscience, 10, 10. (normalised correlation)
@@ -46,29 +44,7 @@ def methods_text(told: Mapping[str, Any]) -> str:
 
 
 def _recordings(told: Mapping[str, Any]) -> str:
-    return "".join(f"{_recording(label, of)}\n" for label, of in told["recordings"].items())
-
-
-def _recording(label: str, of: Mapping[str, Any]) -> str:
-    cutoff = f"{of['cutoff_hz']:g} Hz" if of["cutoff_hz"] else "one over the sample spacing"
-    how = _HOW[of["how"]].format(cutoff=cutoff)
-    delays = ", ".join(map(str, of["delays"]))
-    return (
-        f"Recording `{label}`: {_cleaning(of)} Features of words were {how}, z-scored within each run, and "
-        f"entered at delays of {delays} samples, within each run only (finite impulse response; Huth et al., 2016)."
-    )
-
-
-def _cleaning(of: Mapping[str, Any]) -> str:
-    if of["kind"] == "arrays":
-        return "responses were used as delivered" + (", z-scored within each run." if of["standardize"] else ".")
-    smooth = (
-        f", smoothed with a Gaussian of {of['smoothing_mm']:g} mm full width at half maximum"
-        if of["smoothing_mm"]
-        else ""
-    )
-    high_pass = f"high-passed at {of['high_pass']:g} Hz" if of["high_pass"] else "not high-passed"
-    return f"voxels within the mask were detrended, {high_pass}, and z-scored within each run (nilearn){smooth}."
+    return "".join(f"{recording_text(label, of)}\n" for label, of in told["recordings"].items())
 
 
 def _models(told: Mapping[str, Any]) -> str:

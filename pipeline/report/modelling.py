@@ -64,6 +64,11 @@ def _position(of: Mapping[str, Any]) -> str:
     return "the position in the run." if within == "story" else f"the place of each word in its {within}."
 
 
+def _events(of: Mapping[str, Any]) -> str:
+    which = _listed(of["types"]) if of["types"] else "every type that occurs"
+    return f"the types of events, one feature for each ({which})."
+
+
 def _oasm(of: Mapping[str, Any]) -> str:
     widths = of["width_s"] if isinstance(of["width_s"], list | tuple) else [of["width_s"]]
     chosen = ", the width chosen like a layer" if len(widths) > 1 else ""
@@ -109,4 +114,5 @@ _DESCRIBED = {
     "static": _static,
     "position": _position,
     "oasm": _oasm,
+    "events": _events,
 }

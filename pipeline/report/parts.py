@@ -4,6 +4,7 @@ Tables come as they were written (`layers.tsv`, `comparison.tsv`): pages and
 files can then never disagree. Texts may hold anything; the pages escape them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,8 @@ import pandas as pd
 from pipeline.problems import Problem
 
 Light = Literal["green", "amber", "red"]
+
+OFF_CLOCK = "W-WORDS-10"  # code of a warning that makes a page red: its scores rest on words at the wrong time
 
 
 class UsedRun(NamedTuple):
@@ -38,10 +41,18 @@ class AlignedRun(NamedTuple):
 
     `onsets`, `durations`, `sample_times_s` are seconds in the run; `word_rate`
     is words per volume and `signal` the response, z-scored, both one value per
-    volume. `xcorr[i]` correlates the word rate with the signal `lags_s[i]`
-    seconds LATER, so a response that follows the words peaks at a lag above 0.
+    volume. `xcorr[i]` relates the word rate to the signal `lags_s[i]` seconds
+    LATER, so a response that follows the words peaks at a lag above 0.
     `expected_s` is the band where the peak should lie: 3 to 8 s for BOLD,
     None where nothing is known.
+
+    `measure` is what `xcorr` holds: a correlation with one signal, or the
+    multiple correlation with several components. Words that know nothing of
+    the responses stay below `chance` at all lags in 95 % of cases, and peak as
+    high as these with probability `p`. `light` is the verdict, None where nothing is expected
+    or where it was never judged.
+    `envelope` is `xcorr` for the loudness of the sound; `excess` is `xcorr`
+    in standard deviations of chance, lag by lag.
     """
 
     run: str
@@ -56,6 +67,80 @@ class AlignedRun(NamedTuple):
     lags_s: np.ndarray
     xcorr: np.ndarray
     expected_s: tuple[float, float] | None = (3.0, 8.0)
+    measure: str = "r"
+    chance: np.ndarray | None = None
+    p: float = math.nan
+    light: Light | None = None
+    envelope: np.ndarray | None = None
+    excess: np.ndarray | None = None
+
+
+class AlignedTogether(NamedTuple):
+    """All runs of a recording at once: what is too weak in each may be plain in all.
+
+    `excess[i]` is the sum over runs of what lies above chance at lag
+    `lags_s[i]`, in standard deviations of that sum. A clock that is wrong in
+    every run shows here.
+    """
+
+    n_runs: int
+    lags_s: np.ndarray
+    excess: np.ndarray
+    p: float
+    light: Light | None
+    expected_s: tuple[float, float] | None = (3.0, 8.0)
+
+
+class LagScan(NamedTuple):
+    """The encoding score itself with the words shifted: `r[i]` when the response is read `lags_s[i]` seconds after them.
+
+    `low` and `high` bound an interval; without one nothing is judged beyond
+    where the highest score lies.
+    """
+
+    model: str
+    layer: str
+    roi: str
+    lags_s: np.ndarray
+    r: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    expected_s: tuple[float, float] | None = (3.0, 8.0)
+    unit: str = ""
+
+
+class QualityPart(NamedTuple):
+    """How good one run is: a row of the table, and what was measured in each volume for its picture.
+
+    `fd` (framewise displacement, mm) and `dvars` have one row per
+    presentation and one value per volume; `motion` is x, y, z in mm and the
+    rotations about them in degrees, of one presentation; `carpet` is
+    (row, sample), z-scored. `censored` counts volumes and `dropped` targets,
+    both by reason. What nobody measured is None or nan, and `absent` says why
+    where somebody knows. `limits` are sentences about what was not done.
+    """
+
+    run: str
+    tr_s: float
+    n_volumes: float
+    route: str = ""
+    fd_mean: float = math.nan
+    fd_max: float = math.nan
+    fd_share: float = math.nan
+    dvars_median: float = math.nan
+    tsnr_median: float = math.nan
+    df_left: float = math.nan
+    n_confounds: float = math.nan
+    censored: Mapping[str, int] = {}
+    dropped: Mapping[str, int] = {}
+    limits: Sequence[str] = ()
+    absent: Mapping[str, str] = {}
+    fd: np.ndarray | None = None
+    dvars: np.ndarray | None = None
+    motion: np.ndarray | None = None
+    carpet: np.ndarray | None = None
+    tsnr: np.ndarray | None = None
+    left_out: np.ndarray | None = None
 
 
 class Networks(NamedTuple):
@@ -96,6 +181,9 @@ class RecordingPart(NamedTuple):
     n_targets: int = 0
     notes: Sequence[str] = ()
     interval_unit: str = ""
+    quality: Sequence[QualityPart] = ()
+    lag_scans: Sequence[LagScan] = ()
+    together: AlignedTogether | None = None
 
 
 class SubjectPage(NamedTuple):

@@ -8,10 +8,11 @@ import pandas as pd
 from pipeline.comparison import FEWEST_SUBJECTS, at_last_step
 from pipeline.problems import Problem
 from pipeline.report.kinds import is_twin, kind_of
-from pipeline.report.parts import GroupPage, GroupPart, Light, RecordingPart, SubjectPage
+from pipeline.report.lags import lag_light
+from pipeline.report.parts import OFF_CLOCK, GroupPage, GroupPart, Light, RecordingPart, SubjectPage
 from pipeline.report.ranks import rank_sentences
 from pipeline.report.rows import ALL, at_choice, entries, headline, layer_of, of, tidy_comparison, tidy_layers, twins
-from pipeline.report.tables import outside
+from pipeline.report.tables import light_of
 from pipeline.report.words import interval, is_number, number, percent, plural
 
 _NO_CEILING = "no valid noise ceiling is available"
@@ -56,11 +57,16 @@ def group_sentences(page: GroupPage) -> list[str]:
 
 
 def subject_light(page: SubjectPage) -> tuple[Light, str]:
-    """Red: an error, a leaky split or no score. Amber: a warning, or words and responses look shifted. Else green."""
-    late = [run for part in page.recordings for run in part.aligned if outside(run)]
+    """Red: an error, a leaky split, no score, or words on another clock than the responses. Amber: a warning, or a clock in doubt."""
+    lights = [light_of(run) for part in page.recordings for run in part.aligned]
+    all_runs = {part.together.light for part in page.recordings if part.together}
+    scanned = {lag_light(scan) for part in page.recordings for scan in part.lag_scans}
+    off = lights.count("red") or ("red" in all_runs | scanned) or any(w.code == OFF_CLOCK for w in page.warnings)
+    which = f" of {plural(lights.count('red'), 'run')}" if "red" in lights else ""
+    red = [f"words and responses{which} do not lie on one clock"] if off else []
+    amber = [f"alignment to check in {plural(lights.count('amber'), 'run')}"] if "amber" in lights else []
     scored = any(_scored(part) for part in page.recordings)
-    amber = [f"alignment to check in {plural(len(late), 'run')}"] if late else []
-    return _light(page.warnings, page.leaky, scored, amber)
+    return _light(page.warnings, page.leaky, scored, amber, red)
 
 
 def group_light(page: GroupPage) -> tuple[Light, str]:
@@ -90,9 +96,11 @@ def _warned(leaky: bool, sentences: list[str]) -> list[str]:
     return [f"LEAKY SPLIT, so this is no evidence: {text}" for text in told] if leaky else told
 
 
-def _light(warnings: Sequence[Problem], leaky: bool, scored: bool, amber: list[str]) -> tuple[Light, str]:
+def _light(
+    warnings: Sequence[Problem], leaky: bool, scored: bool, amber: list[str], off_clock: Sequence[str] = ()
+) -> tuple[Light, str]:
     errors, warned = n_of_each(warnings)
-    red = ["a leaky split was used"] if leaky else []
+    red = [*off_clock, *(["a leaky split was used"] if leaky else [])]
     red += [] if scored else ["no score"]
     red += [plural(errors, "error")] if errors else []
     amber = amber + ([plural(warned, "warning")] if warned else [])

@@ -6,20 +6,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.clock import GREEN_P
 from pipeline.report.kinds import named
-from pipeline.report.parts import AlignedRun, UsedRun
+from pipeline.report.parts import AlignedRun, AlignedTogether, Light, UsedRun
 from pipeline.report.ranks import rank_cells, rank_columns
 from pipeline.report.rows import Twins, at_choice, entries, headline, layer_of, of, regions, twins
 from pipeline.report.words import MISSING, count, interval, is_number, number, percent, probability
 
 
 class Table(NamedTuple):
-    """A table of a page: the first column names the row; `numeric` columns stand right-aligned."""
+    """A table of a page: the first column names the row; `numeric` columns stand right-aligned.
+
+    The cells of the columns in `lights` are green, amber, red or empty, and are printed in that colour.
+    """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: frozenset[int] = frozenset()
+    lights: frozenset[int] = frozenset()
 
 
 def span(seeds: Twins) -> str:
@@ -28,13 +33,22 @@ def span(seeds: Twins) -> str:
 
 
 def used_table(runs: Iterable[UsedRun], caption: str) -> Table:
-    columns = ("run", "split", "samples", "TR (s)", "duration (s)", "words", "words outside the run", "presentations")
+    columns = (
+        "run",
+        "split",
+        "samples",
+        "TR (s)",
+        "duration (s)",
+        "words in the table",
+        "in the run",
+        "outside",
+        "outside (%)",
+    )
     rows = [
-        [str(u.run), str(u.split), count(u.n_samples), number(u.tr_s, 2), number(u.duration_s, 1)]
-        + [count(value) for value in (u.n_words, u.words_outside, u.presentations)]
+        [str(u.run), str(u.split), count(u.n_samples), number(u.tr_s, 2), number(u.duration_s, 1), *_words_told(u)]
         for u in runs
     ]
-    return Table(caption, columns, rows, frozenset(range(2, 8)))
+    return Table(caption, (*columns, "presentations"), rows, frozenset(range(2, 10)))
 
 
 def results_table(layers: pd.DataFrame, caption: str, *, ceiling: bool) -> Table:
@@ -73,9 +87,15 @@ def profile_table(layers: pd.DataFrame, rois: Sequence[str], caption: str) -> Ta
     )
 
 
-def alignment_table(runs: Iterable[AlignedRun], caption: str) -> Table:
-    rows = [[str(r.run), count(len(r.onsets)), *_peak_cells(peak(r)), verdict(r)] for r in runs]
-    return Table(caption, ("run", "words", "peak at (s)", "peak r", "verdict"), rows, frozenset({1, 2, 3}))
+def alignment_table(runs: Iterable[AlignedRun], caption: str, together: AlignedTogether | None = None) -> Table:
+    """One row per run, and one for all of them where they were judged at once."""
+    rows = [
+        [str(r.run), count(len(r.onsets)), *_peak_cells(peak(r)), probability(r.p), light_of(r) or "", verdict(r)]
+        for r in runs
+    ]
+    rows += [_together_row(together)] if together else []
+    columns = ("run", "words", "peak at (s)", "peak r", "p", "verdict", "the peak lies")
+    return Table(caption, columns, rows, frozenset({1, 2, 3, 4}), frozenset({5}))
 
 
 def edge_table(shares: Mapping[str, float], caption: str) -> Table:
@@ -84,11 +104,11 @@ def edge_table(shares: Mapping[str, float], caption: str) -> Table:
 
 
 def peak(run: AlignedRun) -> tuple[float, float]:
-    """(lag in s, r) of the highest cross-correlation; nan when there is none."""
+    """(lag in s, r) of the highest cross-correlation, or the one furthest beyond chance; nan when there is none."""
     xcorr = np.asarray(run.xcorr, float)
     if not np.isfinite(xcorr).any():
         return np.nan, np.nan
-    best = int(np.nanargmax(xcorr))
+    best = int(np.nanargmax(xcorr if run.excess is None else run.excess))
     return float(run.lags_s[best]), float(xcorr[best])
 
 
@@ -98,13 +118,47 @@ def outside(run: AlignedRun) -> bool:
     return run.expected_s is not None and not (r > 0 and run.expected_s[0] <= lag <= run.expected_s[1])
 
 
+def light_of(run: AlignedRun) -> Light | None:
+    """The verdict; for a run that was never judged, amber when its peak lies outside the band."""
+    if run.expected_s is None or run.light is not None:
+        return run.light
+    return "amber" if outside(run) else "green"
+
+
 def verdict(run: AlignedRun) -> str:
+    """Where the peak lies, and what that means."""
     if run.expected_s is None:
         return "no expectation for this kind of recording"
-    band = f"{number(run.expected_s[0], 0)} to {number(run.expected_s[1], 0)} s"
     if not is_number(peak(run)[1]):
         return "no cross-correlation: cannot be judged"
-    return f"outside {band}: check onsets and delay" if outside(run) else f"inside {band}"
+    return meaning(light_of(run), outside(run), run.expected_s, run.p)
+
+
+def meaning(light: Light | None, beyond: bool, expected_s: tuple[float, float], p: float = np.nan) -> str:
+    """A verdict in words. `beyond`: the peak lies outside the band; `p`: how often chance peaks as high."""
+    band = f"{number(expected_s[0], 0)} to {number(expected_s[1], 0)} s"
+    if light == "red":
+        return f"far outside {band}: words and responses do not lie on one clock"
+    if light == "amber" and p > GREEN_P:
+        return f"{'outside' if beyond else 'inside'} {band}, but no higher than chance: too weak to tell"
+    return f"outside {band}: check onsets and delay" if beyond else f"inside {band}"
+
+
+def _words_told(run: UsedRun) -> list[str]:
+    """Words in the table, in the run and outside it, their share outside (that of their features too), presentations."""
+    share = run.words_outside / run.n_words if is_number(run.n_words) and run.n_words > 0 else np.nan
+    counts = [count(value) for value in (run.n_words, run.n_words - run.words_outside, run.words_outside)]
+    return [*counts, number(100 * share, 1), count(run.presentations)]
+
+
+def _together_row(found: AlignedTogether) -> list[str]:
+    lag, excess = float(found.lags_s[found.excess.argmax()]), float(found.excess.max())
+    name = f"{found.n_runs} runs together"
+    if found.expected_s is None:
+        return [name, "", number(lag, 1), f"{number(excess, 1)} sd", probability(found.p), "", ""]
+    beyond = not found.expected_s[0] <= lag <= found.expected_s[1]
+    told = meaning(found.light, beyond, found.expected_s, found.p)
+    return [name, "", number(lag, 1), f"{number(excess, 1)} sd", probability(found.p), found.light or "", told]
 
 
 def _peak_cells(found: tuple[float, float]) -> list[str]:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from pipeline.comparison import at_last_step
-from pipeline.report.drawn import Drawn, Manner, profiles, strip, trajectories
+from pipeline.report.drawn import Drawn, Manner, lag_scan, profiles, quality, strip, together, trajectories
 from pipeline.report.figures import Picture
-from pipeline.report.parts import GroupPart, Networks, RecordingPart
+from pipeline.report.parts import GroupPart, Networks, QualityPart, RecordingPart
+from pipeline.report.quality import absences, has_traces, limits, quality_table
 from pipeline.report.result import Ceiling, ceiling_of, too_few
 from pipeline.report.rows import ALL, tidy_comparison, tidy_layers
 from pipeline.report.tables import (
@@ -25,6 +26,16 @@ _MOST_STRIPS = 6
 _WIDE_EDGE = 0.1
 
 
+class QualityView(NamedTuple):
+    """How good the runs of a recording are, ready to print."""
+
+    table: Table
+    pictures: Sequence[Picture]
+    left: int
+    limits: Sequence[str]
+    absent: Sequence[str]
+
+
 class RecordingView(NamedTuple):
     """One recording of a subject, ready to print."""
 
@@ -36,6 +47,9 @@ class RecordingView(NamedTuple):
     strips: Sequence[Picture]
     strips_left: int
     aligned: Table
+    together: Picture | None
+    lag_scans: Sequence[Drawn]
+    quality: QualityView
     profiles: Sequence[Drawn]
     regions_left: int
     trajectories: Sequence[Drawn]
@@ -86,8 +100,11 @@ def recording_view(
         strips=[strip(run, where, leaky) for run in part.aligned[:_MOST_STRIPS]],
         strips_left=max(len(part.aligned) - _MOST_STRIPS, 0),
         aligned=alignment_table(
-            part.aligned, f"Words against responses, {where}, N = {plural(len(part.aligned), 'run')}"
+            part.aligned, f"Words against responses, {where}, N = {plural(len(part.aligned), 'run')}", part.together
         ),
+        together=together(part.together, where, leaky) if part.together else None,
+        lag_scans=[lag_scan(scan, where, leaky) for scan in part.lag_scans],
+        quality=quality_view(part.quality, where, leaky),
         profiles=drawn,
         regions_left=left,
         trajectories=trajectories(every, networks, manner),
@@ -98,6 +115,18 @@ def recording_view(
         edge_warning=_edge_warning(part.edge_share),
         ceiling=ceiling,
         interval_unit=part.interval_unit,
+    )
+
+
+def quality_view(parts: Sequence[QualityPart], where: str, leaky: bool) -> QualityView:
+    """The table of all runs, pictures of the first few that have something to draw, and what was not done or not had."""
+    drawable = [part for part in parts if has_traces(part)]
+    return QualityView(
+        quality_table(parts, f"Data quality, {where}, N = {plural(len(parts), 'run')}"),
+        [quality(part, where, leaky) for part in drawable[:_MOST_STRIPS]],
+        max(len(drawable) - _MOST_STRIPS, 0),
+        limits(parts),
+        absences(parts),
     )
 
 

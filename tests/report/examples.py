@@ -1,11 +1,19 @@
 """Made-up studies that look like real ones, and a way to look at their pages: `python -m tests.report.examples FOLDER`."""
 
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.style
 import numpy as np
 import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.signal import lfilter
+from scipy.stats import gamma
 
+from pipeline.aligning import align, together
 from pipeline.problems import Problem
 from pipeline.report import (
     AlignedRun,
@@ -13,10 +21,13 @@ from pipeline.report import (
     GroupPart,
     IndexEntry,
     IndexPage,
+    LagScan,
     Networks,
+    QualityPart,
     RecordingPart,
     SubjectPage,
     UsedRun,
+    figures,
     group_light,
     group_page,
     group_sentence,
@@ -25,6 +36,7 @@ from pipeline.report import (
     subject_page,
     subject_sentence,
 )
+from pipeline.runs import Run
 
 CONTROLS = {"wordrate": 0.031, "position": 0.036, "oasm": 0.0, "static": 0.058, "surprisal": 0.06}
 ROIS = {
@@ -191,6 +203,89 @@ def aligned(run="1", seconds=560.0, tr_s=2.0, delay_s=5.0, seed=0, expected_s=(3
     )
 
 
+def drawn(build: Callable[[], Figure]) -> Figure:
+    """A figure in the style of the pages, drawn; a warning is an error."""
+    with matplotlib.style.context(["default", figures._STYLE]), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = build()
+        figure.canvas.draw()
+    return figure
+
+
+def judged(
+    run="1", n=240, tr_s=2.0, shift_s=0.0, effect=0.5, seed=0, roi=False, sound=False, censored=(), text="snippet"
+):
+    """A run as the check makes it: 24 of 120 targets answer to the words, whose onsets are `shift_s` too late."""
+    ds, words, answers = answering(n, tr_s, shift_s=shift_s, effect=effect, seed=seed)
+    ds["censored"] = ("sample", np.isin(np.arange(n), censored).astype(np.uint8))
+    inside = np.histogram(words["onset"], np.arange(n + 1) * tr_s)[0]
+    heard = inside * (1 + 0.3 * np.random.default_rng(seed).normal(size=n)) if sound else None
+    told = Run("01", run, "fmri", (f"{run}.npy",), f"{run}.tsv")
+    region = {"roi": answers, "roi_name": "auditory cortex"} if roi else {}
+    return align(told, ds, words, (3.0, 8.0), text, envelope=heard, **region)
+
+
+def answering(
+    n, tr_s, *, shift_s=0.0, effect=0.5, seed=0, n_targets=120
+) -> tuple[xr.Dataset, pd.DataFrame, np.ndarray]:
+    """A recording of which a fifth of the targets answers to words in bursts, the words, and which targets do.
+
+    The answer is the canonical double gamma; the noise has memory from
+    sample to sample, of each target's own and of six sources that all share.
+    """
+    rng, length = np.random.default_rng(seed), n * tr_s
+    many = int(4 * length)
+    onsets = np.cumsum(rng.gamma(2.0, 0.17, many) + (rng.random(many) < 0.06) * rng.gamma(3, 0.8, many))
+    onsets = onsets[onsets < length - 1]
+    fine, t = np.arange(0, length, 0.1), np.arange(0, 30, 0.1)
+    answer = np.convolve(np.histogram(onsets, np.append(fine, length))[0], gamma.pdf(t, 6) - gamma.pdf(t, 16) / 6)
+    bold = np.interp((np.arange(n) + 0.5) * tr_s, fine, answer[: len(fine)])
+    shared = _remembering(rng, n, 6, 0.7) @ rng.normal(size=(6, n_targets)) * 0.5
+    Y = _remembering(rng, n, n_targets, 0.5) + shared
+    answers = np.arange(n_targets) < n_targets // 5
+    Y = Y / Y.std(axis=0) + effect * answers * ((bold - bold.mean()) / bold.std())[:, None]
+    words = [TEXT[i % len(TEXT)] for i in range(len(onsets))]
+    table = pd.DataFrame({"onset": onsets + shift_s, "duration": 0.2, "word": words})
+    times = {"time": ("sample", np.arange(n) * tr_s)}
+    return (
+        xr.Dataset({"responses": (("sample", "target"), Y.astype(np.float32))}, times, {"tr_s": tr_s}),
+        table,
+        answers,
+    )
+
+
+def _remembering(rng, n, columns, memory):
+    return lfilter([1], [1, -memory], rng.normal(size=(n + 50, columns)), axis=0)[50:]
+
+
+def measured(run="1", n=282, tr_s=2.0, seed=0, repeats=1, **changes) -> QualityPart:
+    """The quality of a run in which the head jumps twice."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(0, [0.012, 0.02, 0.03, 0.02, 0.015, 0.01], (n, 6))
+    steps[n // 3], steps[n // 3 + n // 7] = [0.5, 0.2, 0.6, 0.4, 0.1, 0.2], [-0.4, -0.2, -0.3, 0.1, 0.3, 0.1]
+    fd = np.abs(np.vstack([np.zeros(6), steps[1:]]) * np.array([1, 1, 1, 0.87, 0.87, 0.87])).sum(axis=1)
+    left_out = fd > 0.5
+    carpet = rng.normal(0, 0.6, (300, n)) + np.where(np.arange(300) < 150, 0.8, 0.3)[:, None] * np.sin(np.arange(n) / 9)
+    carpet[:, left_out] += 2
+    made = QualityPart(
+        run=run, tr_s=tr_s, n_volumes=n, route="raw images", fd_mean=float(fd.mean()), fd_max=float(fd.max()),
+        fd_share=float((fd > 0.5).mean()), dvars_median=1.31, tsnr_median=61.2, df_left=236, n_confounds=24,
+        censored={"moved more than 0.5 mm": int(left_out.sum()), "first volumes": 0}, dropped={"constant": 14, "holds missing values": 3},
+        limits=["Raw images: no slice-timing correction, no distortion correction; fMRIPrep is recommended."],
+        fd=np.stack([fd] * repeats), dvars=np.stack([1.2 + 0.1 * rng.normal(size=n) + left_out] * repeats),
+        motion=np.cumsum(steps, axis=0), carpet=carpet, tsnr=rng.gamma(9, 7, 5000), left_out=left_out,
+    )  # fmt: skip
+    return made._replace(**changes)
+
+
+def scanned(peak_s=4.0, clear=True, **changes) -> LagScan:
+    """Scores over lags with their highest at `peak_s`."""
+    lags_s = np.arange(-20.0, 21, 2)
+    r = 0.11 * np.exp(-(((lags_s - peak_s) / 4) ** 2)) + 0.004 * np.cos(lags_s)
+    half = 0.02 if clear else 0.2
+    return LagScan("gpt2", "7", "all", lags_s, r, r - half, r + half, unit="blocks of 10 volumes")._replace(**changes)
+
+
 def part(**changes) -> RecordingPart:
     used = [
         UsedRun(str(i), "test" if i == 3 else "train", 282, 2.0, 564.0, 1530 + i, 2 if i == 2 else 0, 1)
@@ -308,7 +403,12 @@ def main(folder: Path) -> None:
         comparison=comparison(twin_families=FAMILIES, n_below=4),
     )
     training = part(layers=layers(rois=(*ROIS, "PCC", "dmPFC"), steps=STEPS), comparison=comparison())
+    off = [judged(str(i), seed=i, shift_s=20.0 * (i == 2), sound=i == 0) for i in range(4)]
+    checked = part(
+        aligned=off, together=together(off), quality=[measured(str(i), seed=i) for i in range(3)], lag_scans=[scanned()]
+    )
     pages = {
+        "clock.html": subject_page(page(checked)),
         "sub.html": subject_page(page(part(layers=layers(rois=tuple(ROIS)), comparison=comparison(rois=tuple(ROIS))))),
         "twins.html": subject_page(page(families, networks=networks(families=FAMILIES, stray=8.9))),
         "training.html": subject_page(page(training, networks=networks(STEPS))),
