@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import encoding
 from pipeline.config import Plan, Study
-from pipeline.datasets.words import against_run, read_words
+from pipeline.datasets.words import against_run, stimulus
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.recordings import Header
 from pipeline.runs import Run
@@ -41,9 +41,12 @@ def _errors_first(problem: Problem) -> bool:
 
 
 def kept_apart(study: Study, study_dir: Path) -> list[Problem]:
-    """Inputs are never written to: the outputs must lie elsewhere."""
+    """Inputs are never written to: the outputs must lie elsewhere, or in the place that BIDS has for them."""
     try:
-        inside = study_dir.resolve().is_relative_to(study.dataset.folder(study_dir).resolve())
+        folder, place = study.dataset.folder(study_dir).resolve(), study_dir.resolve()
+        inside = place.is_relative_to(folder) and not (
+            study.dataset.kind == "bids" and place.is_relative_to(folder / "derivatives")
+        )
     except StudyError as error:
         return list(error.problems)
     if study.dataset.made_here or not inside:
@@ -101,20 +104,15 @@ def _targets(study: Study, study_dir: Path) -> list[Problem]:
     except StudyError as error:
         return list(error.problems)
     known = [] if table is None else sorted(set(table["roi"]) - {""})
-    unknown = [roi for roi in study.comparison.rois or () if roi not in (*known, encoding.ALL)]
-    if not unknown:
-        return []
+    asked = {
+        "comparison.rois": study.comparison.rois or (),
+        "report.alignment_roi": (study.report.alignment_roi or encoding.ALL,),
+    }
     fix = "name regions as in column `roi` of targets.tsv"
     return [
-        Problem(
-            "E-CONFIG-21",
-            "a region is not known",
-            field="comparison.rois",
-            found=shown(unknown),
-            expected=shown(known),
-            fix=fix,
-        )
-    ]
+        Problem("E-CONFIG-21", "a region is not known", field=field, found=shown(unknown), expected=shown(known), fix=fix)
+        for field, rois in asked.items() if (unknown := [roi for roi in rois if roi not in (*known, encoding.ALL)])
+    ]  # fmt: skip
 
 
 def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) -> list[Problem]:
@@ -127,9 +125,10 @@ def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) ->
             continue
         headers: dict[str, Header] = {}
         for run in runs:
-            if run.words not in tables:
-                tables[run.words] = _read(folder, run)
-            words, problems = tables[run.words]
+            name = run.words or run.events
+            if name not in tables:
+                tables[name] = _read(folder, run)
+            words, problems = tables[name]
             found += [p._replace(subject=subject) for p in problems]
             try:
                 headers[run.run] = header = study.recordings[label].header(run, folder)
@@ -139,7 +138,7 @@ def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) ->
             if words is not None:
                 length = header.n_samples * header.tr_s
                 found += against_run(
-                    words, start_s=run.start_s, length_s=length, tr_s=header.tr_s, name=run.words, subject=subject
+                    words, start_s=run.start_s, length_s=length, tr_s=header.tr_s, name=name, subject=subject
                 )
         found += _uneven(runs, headers) + _folds(study, label, runs, headers)
     return found + _stimuli(study, plan, {name: table for name, (table, _) in tables.items()})
@@ -147,18 +146,21 @@ def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) ->
 
 def _read(folder: Path, run: Run) -> "tuple[pd.DataFrame | None, tuple[Problem, ...]]":
     try:
-        words, problems = read_words(folder / run.words, name=run.words)
+        words, problems = stimulus(folder, run)
         return words, tuple(problems)
     except StudyError as error:
         return None, error.problems
 
 
 def _uneven(runs: list[Run], headers: dict[str, Header]) -> list[Problem]:
-    counts = {run: h.n_targets for run, h in headers.items()}
+    # images may have a mask for each run; their targets are what all masks hold
+    counts = {run: h.n_targets for run, h in headers.items() if not h.grid}
+    grids = {run: h.grid for run, h in headers.items()}
     spacings = {run: h.tr_s for run, h in headers.items()}
     problems = []
     for code, what, values in (
         ("E-ARRAY-08", "the number of targets", counts),
+        ("E-FMRI-09", "the voxels or vertices of their images", grids),
         ("E-DATA-16", "the time between samples", spacings),
     ):
         if len(set(values.values())) > 1:
@@ -167,7 +169,8 @@ def _uneven(runs: list[Run], headers: dict[str, Header]) -> list[Problem]:
             problems.append(
                 Problem(
                     code, f"runs differ in {what}", file="runs.tsv", found=shown(odd), expected=f"{usual}, as in the other runs",
-                    fix="leave the odd runs out, or make them a recording of their own", subject=runs[0].subject,
+                    fix="choose images of one space and resolution, leave the odd runs out, or make them a recording of their own",
+                    subject=runs[0].subject,
                 )
             )  # fmt: skip
     return problems
@@ -200,7 +203,7 @@ def _folds(study: Study, label: str, runs: list[Run], headers: dict[str, Header]
             )
         ]
     shortest = min(len(test) for _, test in outer)
-    reach = max(abs(d) for d in study.recordings[label].delays)
+    reach = study.recordings[label].reach(next(iter(headers.values())).tr_s)
     run_length = min(h.n_samples for h in headers.values())
     if reach >= run_length:
         found = f"delays of up to {reach}, a run of {run_length} samples"

@@ -73,6 +73,8 @@ def _study(arguments: Arguments) -> "tuple[Study, Order]":
         changes = (*changes, f"subjects={json.dumps(arguments.subject)}")
     file, out = Path(arguments.study), Path(arguments.out)
     study = Study.from_yaml(file, changes)
+    if (out / study.study).is_dir():
+        study.dataset.refresh(out / study.study)  # the runs that exist may have changed since they were written down
     keep_going = study.on_error == "continue"
     order = Order(
         file, out, Layout(out / study.study), getattr(arguments, "cores", 1), getattr(arguments, "profile", "default"),
@@ -258,6 +260,7 @@ def _job(arguments: Arguments) -> "Job":
         a.table,
         tuple(a.left_out),
         tuple(a.subjects),
+        a.threads,
     )
 
 
@@ -265,10 +268,13 @@ STAGES = {
     "simulate": "make the recordings of a synthetic study",
     "train": "train the language model of a synthetic study",
     "words": "read and check the words of one run",
+    "events": "read and check the event types of one run",
     "clean": "clean every run of one subject's recording",
     "activate": "extract one model's activations for the words of every run",
     "encode": "fit one model to one subject's recording, every layer",
+    "lags": "score one model at every single lag, a check of the clocks",
     "ceiling": "estimate how well any model could do",
+    "maps": "paint one subject's scores on the brain",
     "compare": "tabulate layers and contrasts of one subject's recording",
     "report": "write one subject's page",
     "group": "write the tables and pages of the whole study",

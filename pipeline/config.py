@@ -46,7 +46,15 @@ Subject = Annotated[Label, BeforeValidator(_bare)]
 class Report(Settings):
     """What the pages show."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
+    lag_scan: str = Field(
+        "auto",
+        description="model whose score is shown at every single lag from -20 to +20 s, or `none`; by default the first "
+        "network with trained weights, else the first model",
+    )
+    alignment_roi: str | None = Field(
+        None, description="region whose mean response is held against the words; by default the strongest components"
+    )
     show_text: Literal["none", "snippet"] = Field(
         "snippet", description="words of the stimulus on the pages: none, or the first 15 s of one run"
     )
@@ -92,6 +100,10 @@ class Study(Settings):
                     f"models.{label}: split 'contiguous' tests parts of a run, and this model's context reaches across "
                     "their borders; split by runs, reset the context (reset: sentence), or say across_folds: true"
                 )
+        if self.report.lag_scan not in ("auto", "none", *self.models):
+            raise ValueError(
+                f"report.lag_scan names {self.report.lag_scan!r}; known: auto, none, {', '.join(self.models)}"
+            )
         for what, labels in (("subjects", self.subjects), ("models", self.models), ("recordings", self.recordings)):
             lower = [label.lower() for label in labels]
             if len(set(lower)) < len(lower):
@@ -118,21 +130,26 @@ class Study(Settings):
     def for_stage(self, stage: str, *, recording: str = "", model: str = "") -> dict[str, Any]:
         """The settings that change the results of a stage, and no others."""
         found: dict[str, Any] = {"seed": self.seed} if stage in ("ceiling", "compare", "group") else {}
-        if stage in ("simulate", "words", "clean", "encode", "ceiling", "report"):
+        if stage in ("simulate", "words", "events", "clean", "encode", "lags", "ceiling", "report"):
             found["dataset"] = self.dataset.dump()
         if stage == "clean":
             found["recording"] = self.recordings[recording].for_clean()
-        if stage == "encode":
+        if stage in ("encode", "lags"):
             found["seed"] = self.seed if self.leaky() else 0  # only a shuffled split draws
             found |= {"recording": self.recordings[recording].for_design(), "encoding": self.encoding.dump()}
+        if stage == "lags":
+            found["model"] = self.scanned()
         if stage == "activate":
             found["model"] = self.models[model].dump()
+            found |= {"dataset": self.dataset.dump()} if self.models[model].reads == "events" else {}
         if stage == "ceiling":
             found |= {
                 "ceiling": self.ceiling.dump(),
                 "trim_s": list(self.encoding.trim_s),
                 "split": self.encoding.split,
             }
+        if stage == "maps":
+            found |= {"dataset": self.dataset.dump(), "weights": list(self.weights().items())}
         if stage in ("compare", "group"):
             found |= {"comparison": self.comparison.dump(), "weights": list(self.weights().items())}
         if stage in ("report", "group", "finish"):
@@ -156,6 +173,25 @@ class Study(Settings):
         folders = {Path(expand(name, study_dir)) for name in ([names] if isinstance(names, str) else names)}
         made = self.dataset.model_files(study_dir) if folders else []
         return [path for path in made if path.parent in folders]
+
+    def maps_of(self, recording: str) -> bool:
+        """Do the targets of a recording lie in the brain, so that maps can be drawn?"""
+        return self.recordings[recording].has_places
+
+    def reads_events(self) -> bool:
+        """Does any model read events?"""
+        return any(model.reads == "events" for model in self.models.values())
+
+    def realigns(self, plan: "Plan") -> bool:
+        """Are images realigned here, volume by volume?"""
+        return any(self.recordings[label].realigned(runs[0]) for (_, label), runs in plan.runs.items())
+
+    def scanned(self) -> str:
+        """The model of the lag scan; empty where there is none."""
+        if self.report.lag_scan != "auto":
+            return "" if self.report.lag_scan == "none" else self.report.lag_scan
+        weights = self.weights()
+        return next((label for label, w in weights.items() if w == "trained"), next(iter(weights)))
 
     def weights(self) -> dict[str, str]:
         """Model -> trained, random, shuffled, spectrum, shuffledwords, or empty for a control."""

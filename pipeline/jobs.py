@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline import arrays
+from pipeline import arrays, maps
 from pipeline.config import Plan, Study, component
 from pipeline.layout import Layout
 from pipeline.problems import Problem, StudyError
@@ -28,6 +28,7 @@ class Job(NamedTuple):
     table: str = ""
     left_out: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
+    threads: int = 1
 
     @property
     def dataset(self) -> Any:
@@ -58,10 +59,10 @@ class Job(NamedTuple):
 
 
 def load_words(path: Path) -> "pd.DataFrame":
-    """A table that `words` wrote."""
+    """A table that `words` or `events` wrote."""
     from pipeline.datasets.words import TEXT
 
-    return arrays.load_table(path, text=TEXT)
+    return arrays.load_table(path, text=(*TEXT, "trial_type"))
 
 
 TABLE_TEXT = (
@@ -100,14 +101,28 @@ def expected(study: Study, out: Layout, left_out: tuple[str, ...] = ()) -> list[
     plan = study.plan(out.root, left_out)
     made = [*study.dataset.recording_files(out.root), *study.dataset.model_files(out.root)]
     shared = [out.words(run) for run in plan.stimuli()]
+    shared += [out.events(label) for label, run in plan.stimuli().items() if run.events and study.reads_events()]
     shared += [out.activations(model, run) for model in study.models for run in plan.stimuli()]
     own = []
     for which in plan.runs:
         own += [out.recording(*which, run) for run in plan.labels(*which)]
         own += [out.scores(*which, model) for model in study.models]
         own += [out.ceiling(*which), out.layers(*which), out.comparison(*which)]
+        own += [out.lags(*which)] if study.scanned() else []
+        own += maps_of(study, out, which, plan.runs[which][0])
     pages = [out.subject_page(subject) for subject in plan.subjects]
     return made + shared + own + pages + [out.top(name) for name in TOP_FILES]
+
+
+def maps_of(study: Study, out: Layout, which: tuple[str, str], run: Run) -> list[Path]:
+    """The maps of one subject's recording, and their sidecars; none where targets have no place in the brain."""
+    subject, recording = which
+    ceilings = [kind for kind in study.ceiling.kinds if kind != "none"]
+    folder = study.dataset.folder(out.root)
+    names = (
+        maps.names(subject, recording, run, list(study.models), ceilings, folder) if study.maps_of(recording) else []
+    )
+    return [out.map(subject, name) for name in names]
 
 
 TOP_FILES = (
@@ -141,6 +156,9 @@ def _wanted_of(
     }
     found = [(out.recording(*whose, run), of_stage["clean"]) for run in plan.labels(*whose)]
     found += [(out.scores(*whose, model), of_stage["encode"]) for model in study.models]
+    found += [(out.lags(*whose), study.for_stage("lags", recording=recording))] if study.scanned() else []
+    settings = study.for_stage("maps", recording=recording)
+    found += [(path, settings) for path in maps_of(study, out, whose, plan.runs[whose][0])]
     return [*found, (out.ceiling(*whose), of_stage["ceiling"]), (out.layers(*whose), of_stage["compare"])]
 
 

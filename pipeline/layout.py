@@ -12,6 +12,9 @@ class Layout:
     def words(self, run: str) -> Path:
         return self.root / "words" / f"run-{run}_words.tsv"
 
+    def events(self, run: str) -> Path:
+        return self.root / "words" / f"run-{run}_events.tsv"
+
     def activations(self, model: str, run: str) -> Path:
         return self.root / "models" / model / f"run-{run}_activations.nc"
 
@@ -32,6 +35,13 @@ class Layout:
 
     def comparison(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_comparison.tsv")
+
+    def lags(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_lags.tsv")
+
+    def map(self, subject: str, name: str) -> Path:
+        """A map of the brain; `name` begins with the subject's label, as BIDS has it."""
+        return self.root / f"sub-{subject}" / "func" / name
 
     def subject_page(self, subject: str) -> Path:
         return self.root / f"sub-{subject}.html"

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.ceilings import CEILINGS
+from pipeline.samples import kept_samples
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def _stacked(
 
 def _presentations(ds: "xr.Dataset", trim_s: tuple[float, float]) -> np.ndarray:
     values = ds["presentations"].values if "presentations" in ds else ds["responses"].values[None]
-    start, end = (round(t / float(ds.attrs["tr_s"])) for t in trim_s)
-    return values[:, start : values.shape[1] - end].astype(np.float64)
+    return values[:, kept_samples(ds, trim_s)].astype(np.float64)
 
 
 def _reason(kind: str, presentations: Mapping[str, int]) -> str:

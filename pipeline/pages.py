@@ -10,19 +10,20 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline import __version__, arrays, losses
-from pipeline.aligning import EXPECTED_S, align, timing_problems
+from pipeline import __version__, arrays, losses, signs
 from pipeline.comparison import NESTED, at_last_step
 from pipeline.config import Study, without_versions
-from pipeline.datasets.words import against_run, read_words
+from pipeline.datasets.words import against_run, stimulus
 from pipeline.jobs import Job, load_tables, load_words, warnings_of
 from pipeline.problems import Problem, StudyError
 from pipeline.report import (
+    AlignedRun,
     GroupPage,
     GroupPart,
     IndexEntry,
     IndexPage,
     Networks,
+    QualityPart,
     RecordingPart,
     SubjectPage,
     UsedRun,
@@ -33,6 +34,7 @@ from pipeline.timing import outside
 if TYPE_CHECKING:
     import xarray as xr
 
+MAPS_ARE = "as NIfTI, GIFTI or CIFTI like the recording"
 MOST_AT_EDGE = 0.05  # share of targets at the end of the alpha grid from which it is worth a warning
 
 
@@ -69,29 +71,44 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> _Part:
     layers, contrasts, inputs = load_tables(job, [(job.subject, job.recording)])
     top = job.out.ceiling(job.subject, job.recording)
     ceiling = arrays.load(top, "target")
-    recordings = {r.run: arrays.load(job.out.recording(job.subject, job.recording, r.run)) for r in runs}
     words = {r.run: load_words(job.out.words(r.run)) for r in runs}
     edges, networks = _facts(job, study)
-    shown = next((r for r in runs if r.split == "test"), runs[0])
     settings = study.recordings[job.recording]
     kinds = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
     valid = max((int(ceiling[f"{kind}_valid"].sum()) for kind in kinds), default=0)
-    aligned = align(
-        shown, recordings[shown.run], words[shown.run], EXPECTED_S.get(settings.kind), study.report.show_text
-    )
+    paths = [job.out.recording(job.subject, job.recording, r.run) for r in runs]
+    weights = signs.weights_of(study, paths, [words[r.run] for r in runs])
+    seen = [_seen(job, study, r, p, words[r.run], w) for r, p, w in zip(runs, paths, weights, strict=True)]
+    timing = signs.timing(job, study, [one.aligned for one in seen])
     part = RecordingPart(
-        label=job.recording, kind=settings.kind, layers=layers, comparison=contrasts, aligned=[aligned], edge_share=edges,
-        used=[_used(r, recordings[r.run], words[r.run]) for r in runs],
+        label=job.recording, kind=settings.kind, layers=layers, comparison=contrasts, aligned=[one.aligned for one in seen], edge_share=edges,
+        used=[one.used for one in seen], quality=[one.quality for one in seen if one.quality], lag_scans=timing.scans,
+        together=timing.together,
         ceiling_note="" if valid else _reason(ceiling, kinds), n_ceiling_valid=valid, n_targets=ceiling.sizes["target"],
         interval_unit=str(layers["interval_unit"].iloc[0]) + " of the tested runs", notes=_notes(study, job.recording),
     )  # fmt: skip
-    problems = [p for ds in recordings.values() for p in warnings_of(ds)]
-    problems += [p for r in runs for p in _words_warnings(job, r, recordings[r.run])]
-    paths = [*inputs, top, *(job.out.words(r.run) for r in runs)]
-    paths += [job.out.recording(job.subject, job.recording, r.run) for r in runs]
+    problems = [p for one in seen for p in one.problems] + timing.problems + _edges(edges, job)
+    paths = [*inputs, top, *(job.out.words(r.run) for r in runs), *paths, *timing.inputs]
     paths += [job.out.scores(job.subject, job.recording, model) for model in study.models]
-    problems += timing_problems(aligned, job.subject) + _edges(edges, job)
     return _Part(part, networks, problems, paths)
+
+
+class _Seen(NamedTuple):
+    """What one run has for a page."""
+
+    used: UsedRun
+    aligned: AlignedRun
+    quality: QualityPart | None
+    problems: list[Problem]
+
+
+def _seen(job: Job, study: Study, run: Run, path: Path, words: pd.DataFrame, weights: np.ndarray | None) -> _Seen:
+    """Look at one run; its responses are read from the file and let go."""
+    with arrays.opened(path, "sample", "target") as ds:
+        aligned, unheard = signs.aligned(job, study, run, ds, words, weights)
+        quality = signs.quality_of(run, ds)
+        problems = warnings_of(ds) + _words_warnings(job, run, ds) + unheard
+        return _Seen(_used(run, ds, words), aligned, quality, problems)
 
 
 def _facts(job: Job, study: Study) -> tuple[dict[str, float], dict[str, Networks]]:
@@ -122,7 +139,8 @@ def _reason(ceiling: "xr.Dataset", kinds: list[str]) -> str:
 def _notes(study: Study, recording: str) -> list[str]:
     settings = study.recordings[recording]
     future = [d for d in settings.delays if d < 0]
-    notes = [f"Delays {future} read the FUTURE of the words: a control, no result."] if future else []
+    notes = [f"Maps of the scores lie in sub-…/func, {MAPS_ARE}."] if settings.has_places else []
+    notes += [f"Delays {future} read the FUTURE of the words: a control, no result."] if future else []
     if settings.how == "lanczos":
         reach = f"{3 / settings.cutoff_hz:g} s" if settings.cutoff_hz else "three samples"
         notes.append(
@@ -133,12 +151,12 @@ def _notes(study: Study, recording: str) -> list[str]:
 
 def _words_warnings(job: Job, run: Run, ds: "xr.Dataset") -> list[Problem]:
     try:
-        words, found = read_words(job.folder / run.words, name=run.words, subject=job.subject)
+        words, found = stimulus(job.folder, run)
     except StudyError as error:
         return list(error.problems)
-    length = ds.sizes["sample"] * float(ds.attrs["tr_s"])
-    return found + against_run(
-        words, start_s=run.start_s, length_s=length, tr_s=float(ds.attrs["tr_s"]), name=run.words, subject=job.subject
+    length, name = ds.sizes["sample"] * float(ds.attrs["tr_s"]), run.words or run.events
+    return [p._replace(subject=job.subject) for p in found] + against_run(
+        words, start_s=run.start_s, length_s=length, tr_s=float(ds.attrs["tr_s"]), name=name, subject=job.subject
     )
 
 

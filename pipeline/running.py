@@ -18,7 +18,7 @@ from pipeline.layout import Layout
 from pipeline.problems import Problem, StudyError
 
 REPOSITORY = Path(__file__).parent.parent
-_PER_SUBJECT = ("clean", "encode", "ceiling", "compare", "report")
+_PER_SUBJECT = ("fmriprep", "clean", "encode", "lags", "ceiling", "maps", "compare", "report")
 
 
 class Order(NamedTuple):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Integer
 
 from pipeline import scratch
 from pipeline.problems import Problem, StudyError
@@ -38,7 +38,7 @@ def gather(
     trim_s: tuple[float, float],
     folder: Path | None = None,
 ) -> Samples:
-    """Lay the runs of one person end to end, without the trimmed samples; in a file in `folder` where that is large."""
+    """Lay the runs of one person end to end, without trimmed and censored samples; in a file in `folder` where that is large."""
     spacings = {float(ds.attrs["tr_s"]) for ds in recordings.values()}
     if len(spacings) > 1:
         raise StudyError(
@@ -51,11 +51,17 @@ def gather(
         )
     tr_s = spacings.pop()
     _same_targets(recordings)
-    start, end = (round(t / tr_s) for t in trim_s)
-    kept = {run: np.arange(start, ds.sizes["sample"] - end) for run, ds in recordings.items()}
+    kept = {run: kept_samples(ds, trim_s) for run, ds in recordings.items()}
     run = np.repeat(list(kept), [len(rows) for rows in kept.values()])
     times = np.concatenate([ds["time"].values[kept[r]] for r, ds in recordings.items()])
     return Samples(_stacked(recordings, kept, folder), run, np.array([split[r] for r in run]), times, tr_s, kept)
+
+
+def kept_samples(ds: "xr.Dataset", trim_s: tuple[float, float]) -> Integer[np.ndarray, " kept"]:
+    """Indices of the samples of a run that are neither trimmed at its ends nor censored."""
+    start, end = (round(t / float(ds.attrs["tr_s"])) for t in trim_s)
+    rows = np.arange(start, ds.sizes["sample"] - end)
+    return rows[ds["censored"].values[rows] == 0] if "censored" in ds else rows
 
 
 def regions(

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 from pipeline import arrays
 from pipeline.config import Study, component
 from pipeline.jobs import Job, expected, load_tables, load_words
-from pipeline.runs import Run, digest
-from pipeline.settings import as_json
+from pipeline.recordings.recorded import recorded
+from pipeline.runs import digest
+
+WORD = "word"
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +34,21 @@ def train(job: Job) -> None:
 
 def words(job: Job) -> None:
     """One stimulus' words, checked, sorted and in seconds."""
-    from pipeline.datasets.words import read_words
+    from pipeline.datasets.words import stimulus
 
     (label,) = job.runs
-    frame, _ = read_words(job.folder / job.table, name=job.table)
+    told = (run for run in job.dataset.runs(job.out.root) if run.run == label)
+    frame, _ = stimulus(job.folder, next(run for run in told if job.table in (run.words, run.events)))
     arrays.save_table(frame, job.out.words(label), **job.record("words", **job.external(job.table)))
+
+
+def events(job: Job) -> None:
+    """One run's event types, checked, sorted and in seconds."""
+    from pipeline.datasets.words import read_events
+
+    (label,) = job.runs
+    frame, _ = read_events(job.folder / job.table, name=job.table)
+    arrays.save_table(frame, job.out.events(label), **job.record("events", **job.external(job.table)))
 
 
 def clean(job: Job) -> None:
@@ -43,29 +56,13 @@ def clean(job: Job) -> None:
     recording = component("recording", job.settings["recording"])
     table = job.dataset.targets(job.out.root)
     names = () if table is None else tuple(dict.fromkeys(table["target"]))
-    for run in job.own_runs():
-        ds = _labelled(recording.clean(run, job.folder, names), run)
-        files = job.external(*recording.files(run), *job.targets_file())
+    runs = job.own_runs()
+    shared = recording.prepare(runs, job.folder, job.threads)
+    for run in runs:
+        ds = recorded(recording.clean(run, job.folder, names, shared, job.threads), run)
+        files = job.external(*recording.files(run, job.folder), *job.targets_file())
         record = job.record("clean", **files, **{"runs.tsv row": digest(run)})
         arrays.save(ds, job.out.recording(job.subject, job.recording, run.run), **record)
-
-
-def _labelled(cleaned: Any, run: Run) -> "xr.Dataset":
-    import xarray as xr
-
-    responses = cleaned.responses
-    facts = {"units": "z", "long_name": "response, mean over presentations"}
-    ds = xr.Dataset({"responses": (("sample", "target"), responses.mean(axis=0), facts)})
-    if len(responses) > 1:
-        ds["presentations"] = (
-            ("repeat", "sample", "target"),
-            responses,
-            {"units": "z", "long_name": "response to each presentation"},
-        )
-    times = ("sample", cleaned.times_s, {"units": "s", "long_name": "start of the sample on the words' clock"})
-    ds = ds.assign_coords(time=times, target=np.array(cleaned.targets, dtype=str))
-    told = as_json([problem._asdict() for problem in cleaned.warnings])
-    return ds.assign_attrs(subject=run.subject, run=run.run, tr_s=cleaned.tr_s, warnings=told)
 
 
 def activate(job: Job) -> None:
@@ -73,13 +70,21 @@ def activate(job: Job) -> None:
     from pipeline import firstuse
 
     model = component("model", job.settings["model"])
-    tables = {run: load_words(job.out.words(run)) for run in job.runs}
+    tables, read = _read_by(model, job)
     files = {f"model:{path.name}": path for path in model.files(job.out.root)}
     for found in model.activations(tables, study_dir=job.out.root):
         firstuse.compare(job, found.facts)
-        record = job.record("activate", job.out.words(found.run), **files)
+        record = job.record("activate", read[found.run], **files)
         ds = _featured(found, tables[found.run], model)
         arrays.save(ds, job.out.activations(job.model, found.run), **record)
+
+
+def _read_by(model: Any, job: Job) -> tuple[dict[str, "pd.DataFrame"], dict[str, Path]]:
+    """The table of each run that a model reads, and its file: events where it wants them and there are any."""
+    of_events = model.reads == "events"
+    has_events = {run.run for run in job.dataset.runs(job.out.root) if run.events} if of_events else set()
+    paths = {r: job.out.events(r) if r in has_events else job.out.words(r) for r in job.runs}
+    return {run: load_words(path) for run, path in paths.items()}, paths
 
 
 def _featured(found: "Activations", table: "pd.DataFrame", model: Any) -> "xr.Dataset":
@@ -90,7 +95,11 @@ def _featured(found: "Activations", table: "pd.DataFrame", model: Any) -> "xr.Da
     about = {"units": "1", "long_name": "state of the model at each word"}
     ds = xr.Dataset({"activations": (dims, found.values, about)})
     onset = ("word", table["onset"].to_numpy(float), {"units": "s", "long_name": "onset of the word"})
-    ds = ds.assign_coords(onset=onset, text=("word", table["word"].to_numpy(str)), layer=list(found.layers))
+    ds = ds.assign_coords(
+        onset=onset,
+        text=("word", table[WORD if WORD in table else "trial_type"].to_numpy(str)),
+        layer=list(found.layers),
+    )
     if lead in dims:
         ds = ds.assign_coords({lead: list(found.seeds or found.steps)})
     if found.context is not None:
@@ -160,6 +169,27 @@ def encode(job: Job) -> None:
     parts.clear()
 
 
+def lags(job: Job) -> None:
+    """One model's score at every single lag."""
+    from pipeline import lagscan
+
+    runs, which = job.own_runs(), (job.subject, job.recording)
+    recordings = {run.run: job.out.recording(*which, run.run) for run in runs}
+    activations = {run.run: job.out.activations(job.model, run.run) for run in runs}
+    scores = job.out.scores(*which, job.model)
+    with ExitStack() as stack:
+        opened = [
+            {run: stack.enter_context(arrays.opened(path)) for run, path in paths.items()}
+            for paths in (activations, recordings)
+        ]
+        found = lagscan.scan(
+            component("recording", job.settings["recording"]), *opened, {run.run: run.split for run in runs},
+            stack.enter_context(arrays.opened(scores)), component("encoding", job.settings["encoding"]),
+        )  # fmt: skip
+    record = job.record("lags", *recordings.values(), *activations.values(), scores)
+    arrays.save_table(lagscan.table(found, *which, job.model), job.out.lags(*which), **record)
+
+
 def ceiling(job: Job) -> None:
     """How well any model could do on one subject's tested runs."""
     from pipeline.normalisation import estimate
@@ -189,6 +219,26 @@ def compare(job: Job) -> None:
     record = job.record("compare", *paths.values(), top)
     arrays.save_table(layers, job.out.layers(job.subject, job.recording), **record)
     arrays.save_table(contrasts, job.out.comparison(job.subject, job.recording), **record)
+
+
+def maps(job: Job) -> None:
+    """One subject's scores and ceilings, painted on the brain."""
+    from pipeline import maps as drawn
+    from pipeline.recordings.recorded import space_of
+
+    which, runs = (job.subject, job.recording), job.own_runs()
+    first, top = job.out.recording(*which, runs[0].run), job.out.ceiling(*which)
+    with arrays.opened(first) as ds:
+        space = space_of(ds)
+    ceiling = arrays.load(top, "target")
+    whose = {"subject": job.subject, "recording": job.recording, "space": space}
+    folder = job.out.map(job.subject, "")
+    for model, _ in job.settings["weights"]:
+        path = job.out.scores(*which, model)
+        found = drawn.of_scores(arrays.load(path, "layer", "fold", "target"), ceiling)
+        of_model = [one for one in found if one.stat == "r"]
+        drawn.write(of_model, folder, **whose, record=job.record("maps", path, top, first))
+    drawn.write(drawn.of_ceiling(ceiling), folder, **whose, record=job.record("maps", top, first))
 
 
 def finish(job: Job) -> None:

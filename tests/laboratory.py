@@ -71,7 +71,7 @@ class Laboratory:
             "study": "lab", "dataset": "{kind: manifest, root: lab}", "recordings": "{bold: {kind: arrays, delays: [1, 2, 3]}}",
             "models": "{rate: {kind: wordrate}, length: {kind: wordlength}}",
             "encoding": "{alphas: [1, 1.0e+4, 5], split: given, inner_folds: 2}",
-            "comparison": "{contrasts: [[rate, length]], permutations: 200}",
+            "comparison": "{contrasts: [[rate, length]], permutations: 200}", "report": "{lag_scan: none}",
         }  # fmt: skip
         parts |= sections
         self.study.write_text("".join(f"{key}: {value}\n" for key, value in parts.items()), encoding="utf-8")

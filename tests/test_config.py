@@ -30,13 +30,13 @@ def test_all_mistakes_of_a_study_come_in_one_list(laboratory):
     )
     message = told(laboratory)
     assert "5 problems" in message
-    assert 'subjects[0] (line 7): 010 is a number in YAML; quote it: "010"' in message
+    assert 'subjects[0] (line 8): 010 is a number in YAML; quote it: "010"' in message
     assert "recordings.bold.dleays (line 3): unknown setting; did you mean 'delays'?" in message
     assert (
         "encoding.split (line 5): 'loro' is not known; known: 'contiguous', 'given', 'leave_one_run_out', 'shuffled'"
         in message
     )
-    assert "modles (line 8): unknown setting; did you mean 'models'?" in message
+    assert "modles (line 9): unknown setting; did you mean 'models'?" in message
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ CHANGES = {
     "comparison.fdr=0.01": {"compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "comparison.permutations=300": {"compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "report.show_text=none": {"report": BOTH, "group": 1, "finish": 1},
+    "report.lag_scan=rate": {"lags": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "encoding.inner_folds=3": {"encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "recordings.bold.delays=[1, 2]": {"encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "recordings.bold.standardize=false": {"clean": BOTH, "ceiling": BOTH, "encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from pipeline.config import Study
+from pipeline.jobs import maps_of
 from pipeline.layout import Layout
-from pipeline.settings import as_json
+from pipeline.settings import as_json, expand
 
 STUDY_FILE = Path(
     workflow.config_settings.configfiles[0]
@@ -15,8 +16,11 @@ STUDY_FILE = Path(
 STUDY = Study.from_yaml(STUDY_FILE, tuple(config.get("changes", ())))
 PATHS = Layout(Path(config.get("out", "data/derivatives")) / STUDY.study)
 LEFT_OUT = tuple(config.get("left_out", ()))
+STUDY.dataset.refresh(PATHS.root)
 PLAN = STUDY.plan(PATHS.root, LEFT_OUT)
 FOLDER = STUDY.dataset.folder(PATHS.root)
+# raw images are realigned volume by volume, side by side; nothing else of a clean job is parallel
+THREADS_TO_CLEAN = 8 if STUDY.realigns(PLAN) else 1
 MADE_HERE = set(STUDY.dataset.recording_files(PATHS.root))
 
 
@@ -34,16 +38,43 @@ def settings(stage, recording=""):
     return of_job
 
 
+def within(path):
+    """A path of the study, with the environment's variables filled in."""
+    return Path(expand(path, PATHS.root))
+
+
 def row_digest(wildcards):
     return PLAN.digest(wildcards.subject, wildcards.recording)
 
 
 def name_of_words(wildcards):
-    return PLAN.stimuli()[wildcards.run].words
+    run = PLAN.stimuli()[wildcards.run]
+    return run.words or run.events
+
+
+def name_of_events(wildcards):
+    return PLAN.stimuli()[wildcards.run].events
 
 
 def words_of_run(wildcards):
     return FOLDER / name_of_words(wildcards)
+
+
+def events_of_run(wildcards):
+    return FOLDER / name_of_events(wildcards)
+
+
+def read_by_model(wildcards):
+    """The words of every run, or the events for a model that reads these."""
+    of_events = STUDY.models[wildcards.model].reads == "events"
+    return [
+        PATHS.events(label) if of_events and run.events else PATHS.words(label)
+        for label, run in PLAN.stimuli().items()
+    ]
+
+
+def made_by_fmriprep(subject):
+    return STUDY.dataset.made_by_fmriprep(PATHS.root, subject)
 
 
 def files_of(recording):
@@ -52,8 +83,11 @@ def files_of(recording):
     def files(wildcards):
         runs = PLAN.runs[wildcards.subject, recording]
         kind = STUDY.recordings[recording]
-        paths = dict.fromkeys(FOLDER / name for run in runs for name in kind.files(run))
-        return [path for path in paths if path.exists() or path in MADE_HERE]
+        paths = dict.fromkeys(
+            FOLDER / name for run in runs for name in kind.files(run, FOLDER)
+        )
+        made = MADE_HERE | set(made_by_fmriprep(wildcards.subject))
+        return [path for path in paths if path.exists() or path in made]
 
     return files
 
@@ -92,6 +126,44 @@ def scores_of(wildcards):
     ]
 
 
+def scanned_of(wildcards):
+    """What the lag scan of a recording reads."""
+    return PATHS.scores(wildcards.subject, wildcards.recording, STUDY.scanned())
+
+
+def activations_scanned(wildcards):
+    runs = PLAN.labels(wildcards.subject, wildcards.recording)
+    return [PATHS.activations(STUDY.scanned(), run) for run in runs]
+
+
+def pictured():
+    """People whose maps have the same names but for the subject, together: recording and names -> subjects."""
+    found = {}
+    for subject, recording in PLAN.runs:
+        which = subject, recording
+        own = f"sub-{subject}/func/sub-{subject}_"
+        names = [
+            str(path).replace(own, own.replace(subject, "{subject}"))
+            for path in maps_of(STUDY, PATHS, which, PLAN.runs[which][0])
+        ]
+        if names:
+            found.setdefault((recording, tuple(names)), []).append(subject)
+    return found
+
+
+def first_recording(recording):
+    def first(wildcards):
+        run = PLAN.labels(wildcards.subject, recording)[0]
+        return PATHS.recording(wildcards.subject, recording, run)
+
+    return first
+
+
+def maps_of_subject(wildcards):
+    which = [(wildcards.subject, r) for r in PLAN.recordings(wildcards.subject)]
+    return [path for w in which for path in maps_of(STUDY, PATHS, w, PLAN.runs[w][0])]
+
+
 def tables_of_study(wildcards):
     return [
         table(*which)
@@ -111,6 +183,7 @@ def tables_of_subject(wildcards):
         found += [PATHS.layers(*which), PATHS.comparison(*which), PATHS.ceiling(*which)]
         found += [PATHS.recording(*which, run) for run in PLAN.labels(*which)]
         found += [PATHS.scores(*which, model) for model in STUDY.models]
+        found += [PATHS.lags(*which)] if STUDY.scanned() else []
     return found
 
 

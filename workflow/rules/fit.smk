@@ -24,6 +24,36 @@ rule encode:
         " --model {wildcards.model:q} --threads {threads} &> {log:q}"
 
 
+# The score of one model at every single lag: not a result, but whether words and responses lie on one clock.
+if STUDY.scanned():
+
+    rule lags:
+        input:
+            recordings=recordings_of,
+            activations=activations_scanned,
+            scores=scanned_of,
+        output:
+            PATHS.lags("{subject}", "{recording}"),
+        log:
+            PATHS.log("lags", "{subject}", "{recording}"),
+        benchmark:
+            PATHS.benchmark("lags", "{subject}", "{recording}")
+        conda:
+            "../envs/brainalign.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+        params:
+            settings=settings("lags"),
+            rows=row_digest,
+            model=STUDY.scanned(),
+            out=PATHS.root,
+        shell:
+            "python -m pipeline lags --out {params.out:q} --settings {params.settings:q}"
+            " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
+            " --model {params.model:q} --threads {threads} &> {log:q}"
+
+
 rule ceiling:
     input:
         recordings=recordings_of,
@@ -46,6 +76,40 @@ rule ceiling:
         "python -m pipeline ceiling --out {params.out:q} --settings {params.settings:q}"
         " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
         " --threads {threads} &> {log:q}"
+
+
+# Outputs cannot differ between jobs of one rule: maps of volumes, hemispheres and spaces have rules of their own.
+for NUMBER, ((RECORDING, PAINTED), SUBJECTS) in enumerate(pictured().items()):
+
+    rule:
+        name:
+            f"maps{NUMBER or str()}"
+        input:
+            recording=first_recording(RECORDING),
+            scores=[
+                PATHS.scores("{subject}", RECORDING, model) for model in STUDY.models
+            ],
+            ceiling=PATHS.ceiling("{subject}", RECORDING),
+        output:
+            PAINTED,
+        log:
+            PATHS.log("maps", "{subject}", RECORDING),
+        benchmark:
+            PATHS.benchmark("maps", "{subject}", RECORDING)
+        wildcard_constraints:
+            subject="|".join(SUBJECTS),
+        conda:
+            "../envs/brainalign.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+        params:
+            settings=settings("maps", recording=RECORDING),
+            recording=RECORDING,
+            out=PATHS.root,
+        shell:
+            "python -m pipeline maps --out {params.out:q} --settings {params.settings:q}"
+            " --subject {wildcards.subject:q} --recording {params.recording:q} --threads {threads} &> {log:q}"
 
 
 rule compare:

@@ -21,6 +21,29 @@ rule words:
         " --run {wildcards.run:q} --table {params.table:q} --threads {threads} &> {log:q}"
 
 
+rule events:
+    input:
+        table=events_of_run,
+    output:
+        PATHS.events("{run}"),
+    log:
+        PATHS.log("events", "{run}"),
+    benchmark:
+        PATHS.benchmark("events", "{run}")
+    conda:
+        "../envs/brainalign.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        settings=settings("events"),
+        table=name_of_events,
+        out=PATHS.root,
+    shell:
+        "python -m pipeline events --out {params.out:q} --settings {params.settings:q}"
+        " --run {wildcards.run:q} --table {params.table:q} --threads {threads} &> {log:q}"
+
+
 # One job cleans all runs of a subject's recording. Outputs cannot differ between jobs of
 # one rule, so subjects who have other runs than the first ones get a rule of their own.
 for NUMBER, BATCH in enumerate(PLAN.batches()):
@@ -41,9 +64,9 @@ for NUMBER, BATCH in enumerate(PLAN.batches()):
             subject="|".join(BATCH.subjects),
         conda:
             "../envs/brainalign.yaml"
-        threads: 1
+        threads: THREADS_TO_CLEAN
         resources:
-            mem_mb=2000,
+            mem_mb=4000,
         params:
             settings=settings("clean", recording=BATCH.recording),
             rows=rows_of(BATCH.recording),
@@ -57,7 +80,7 @@ for NUMBER, BATCH in enumerate(PLAN.batches()):
 
 rule activate:
     input:
-        words=[PATHS.words(run) for run in PLAN.stimuli()],
+        words=read_by_model,
         model=files_of_model,
     output:
         [PATHS.activations("{model}", run) for run in PLAN.stimuli()],

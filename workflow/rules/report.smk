@@ -2,6 +2,7 @@ rule report:
     input:
         tables=tables_of_subject,
         words=words_of_subject,
+        maps=maps_of_subject,
     output:
         PATHS.subject_page("{subject}"),
     log:
