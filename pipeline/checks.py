@@ -130,6 +130,8 @@ def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) ->
                 tables[name] = _read(folder, run)
             words, problems = tables[name]
             found += [p._replace(subject=subject) for p in problems]
+            if _still_to_come(study, study_dir, run):
+                continue
             try:
                 headers[run.run] = header = study.recordings[label].header(run, folder)
             except StudyError as error:
@@ -142,6 +144,13 @@ def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) ->
                 )
         found += _uneven(runs, headers) + _folds(study, label, runs, headers)
     return found + _stimuli(study, plan, {name: table for name, (table, _) in tables.items()})
+
+
+def _still_to_come(study: Study, study_dir: Path, run: Run) -> bool:
+    """Are the images of this run made when the study runs, by fMRIPrep?"""
+    folder = study.dataset.folder(study_dir)
+    absent = {(folder / name).resolve() for name in run.responses if not (folder / name).exists()}
+    return bool(absent) and absent <= {p.resolve() for p in study.dataset.made_by_fmriprep(study_dir, run.subject)}
 
 
 def _read(folder: Path, run: Run) -> "tuple[pd.DataFrame | None, tuple[Problem, ...]]":

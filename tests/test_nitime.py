@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from laboratory import DATA
+from laboratory import DATA, brainalign
 
 from pipeline import ridge, splits
 from pipeline.datasets.manifest import Manifest
@@ -60,3 +60,23 @@ def test_a_curve_that_may_move_and_widen_explains_more_than_one_that_may_not(tmp
     root = write_study(tmp_path / "true")
     fixed, free = (score(root, how="glover", derivatives=n) for n in (0, 2))
     assert 0.3 < fixed < free - 0.05
+
+
+@pytest.mark.slow
+def test_a_study_of_it_says_the_same(tmp_path):
+    for name, rolled in (("asitwas", 0), ("rolled", 1000)):
+        write_study(tmp_path / f"lab{name}", rolled)
+        (tmp_path / f"{name}.yaml").write_text(
+            f"study: {name}\ndataset: {{kind: manifest, root: lab{name}}}\nsubjects: all\n"
+            f"recordings: {{bold: {{kind: arrays, how: sum, delays: {list(range(12))}}}}}\n"
+            "models: {events: {kind: events}}\nencoding: {split: contiguous}\n"
+        )
+        done = brainalign("run", f"{name}.yaml", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    found = {
+        name: pd.read_csv(tmp_path / f"data/derivatives/{name}/sub-01/sub-01_recording-bold_layers.tsv", sep="\t")[
+            "r"
+        ].iloc[0]
+        for name in ("asitwas", "rolled")
+    }
+    assert found["asitwas"] >= 0.45 and found["rolled"] <= 0.03

@@ -1,5 +1,6 @@
 """The study, its plan, and the input functions; rules then read as prose."""
 
+from os.path import realpath
 from pathlib import Path
 
 from pipeline.config import Study
@@ -86,8 +87,10 @@ def files_of(recording):
         paths = dict.fromkeys(
             FOLDER / name for run in runs for name in kind.files(run, FOLDER)
         )
-        made = MADE_HERE | set(made_by_fmriprep(wildcards.subject))
-        return [path for path in paths if path.exists() or path in made]
+        # the same file may be named in two ways; what is made here is asked for by the name it is made under
+        made = {realpath(path): path for path in {*MADE_HERE, *made_by_fmriprep(wildcards.subject)}}
+        found = {path: made.get(realpath(path)) for path in paths}
+        return [maker or path for path, maker in found.items() if maker or path.exists()]
 
     return files
 

@@ -31,7 +31,8 @@ for NUMBER, SUBJECT in enumerate(PLAN.subjects if FMRIPREP else []):
             spaces=FMRIPREP.output_spaces,
             options=FMRIPREP.options,
         shell:
-            "apptainer run --cleanenv --bind {params.root:q}:/data:ro --bind {params.derivatives:q}:/out"
+            "mkdir -p {params.derivatives:q} {params.work:q} &&"
+            " apptainer run --cleanenv --bind {params.root:q}:/data:ro --bind {params.derivatives:q}:/out"
             " --bind {params.work:q}:/scratch --bind {input.licence:q}:/licence.txt:ro {params.container:q}"
             " /data /out participant --participant-label {params.subject:q} --fs-license-file /licence.txt"
             " --work-dir /scratch --output-spaces {params.spaces:q} --nthreads {threads}"
