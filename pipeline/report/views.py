@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from pipeline.comparison import at_last_step
 from pipeline.report.drawn import Drawn, Manner, lag_scan, profiles, quality, strip, together, trajectories
 from pipeline.report.figures import Picture
-from pipeline.report.parts import GroupPart, Networks, QualityPart, RecordingPart
+from pipeline.report.parts import AlignedRun, GroupPart, Networks, QualityPart, RecordingPart
 from pipeline.report.quality import absences, has_traces, limits, quality_table
 from pipeline.report.result import Ceiling, ceiling_of, too_few
 from pipeline.report.rows import ALL, tidy_comparison, tidy_layers
@@ -22,7 +23,7 @@ from pipeline.report.tables import (
 )
 from pipeline.report.words import is_number, plural
 
-_MOST_STRIPS = 6
+_MOST_STRIPS = 4  # a picture takes a second to draw; the tables hold every run
 _WIDE_EDGE = 0.1
 
 
@@ -97,7 +98,7 @@ def recording_view(
         kind=part.kind,
         notes=part.notes,
         used=used_table(part.used, f"Runs used, {where}, N = {plural(len(part.used), 'run')}"),
-        strips=[strip(run, where, leaky) for run in part.aligned[:_MOST_STRIPS]],
+        strips=[strip(run, where, leaky) for run in worst_clocks(part.aligned)[:_MOST_STRIPS]],
         strips_left=max(len(part.aligned) - _MOST_STRIPS, 0),
         aligned=alignment_table(
             part.aligned, f"Words against responses, {where}, N = {plural(len(part.aligned), 'run')}", part.together
@@ -118,9 +119,15 @@ def recording_view(
     )
 
 
+def worst_clocks(runs: Sequence[AlignedRun]) -> list[AlignedRun]:
+    """Red runs first, then amber ones: what is drawn is what should be looked at."""
+    order = ("red", "amber", "green", None)
+    return sorted(runs, key=lambda run: order.index(run.light))
+
+
 def quality_view(parts: Sequence[QualityPart], where: str, leaky: bool) -> QualityView:
-    """The table of all runs, pictures of the first few that have something to draw, and what was not done or not had."""
-    drawable = [part for part in parts if has_traces(part)]
+    """The table of all runs, pictures of those that moved most, and what was not done or not had."""
+    drawable = sorted((part for part in parts if has_traces(part)), key=lambda part: -np.nan_to_num(part.fd_max))
     return QualityView(
         quality_table(parts, f"Data quality, {where}, N = {plural(len(parts), 'run')}"),
         [quality(part, where, leaky) for part in drawable[:_MOST_STRIPS]],
