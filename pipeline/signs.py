@@ -69,10 +69,11 @@ def timing(job: Job, study: Study, runs: list[AlignedRun]) -> Timing:
     if not study.scanned():
         return Timing(found, [], problems, [])
     table = arrays.load_table(path, text=("subject", "recording", "model", "layer"))
-    first = table.iloc[0]
+    first, (r, low, high) = table.iloc[0], (table[c].to_numpy(float) for c in ("r", "r_low", "r_high"))
+    one_fold = bool((low == high).all())  # no spread to judge by
     scan = LagScan(
-        first["model"], first["layer"], f"{int(first['n_targets'])} targets", *(table[c].to_numpy(float) for c in ("lag_s", "r", "r_low", "r_high")),
-        EXPECTED_S.get(study.recordings[job.recording].kind), "folds",
+        first["model"], first["layer"], f"the {int(first['n_targets'])} targets that inner folds like best", table["lag_s"].to_numpy(float), r,
+        None if one_fold else low, None if one_fold else high, EXPECTED_S.get(study.recordings[job.recording].kind), "folds",
     )  # fmt: skip
     return Timing(found, [scan], problems, [path])
 

@@ -23,7 +23,7 @@ from pipeline.report.tables import light_of, peak, verdict
 from pipeline.report.words import is_number, number, shorten
 
 STRIP_S, TEXT_S, MOST_WORDS = 60.0, 15.0, 20  # stimuli may be under copyright: a snippet is enough to check by ear
-_LATE_START_S = 30.0
+_LATE_START_S = 12.0
 _MOST_GRID_LINES = 150
 
 

@@ -24,7 +24,7 @@ def lag_figure(scan: LagScan) -> Figure:
     _frame(axes, scan.expected_s, lags_s)
     axes.set(ylabel="r", xlabel="lag of the response behind the words (s)")
     _name_peak(axes, scan, lag_light(scan))
-    title(axes, f"Score of {scan.model}, layer {scan.layer}, region {scan.roi}")
+    title(axes, f"Score of {scan.model}, layer {scan.layer}, {scan.roi}")
     _key(figure, [(_line(BLUE), "score"), *_bands(scan)])
     return figure
 
@@ -70,7 +70,7 @@ def lag_sentence(scan: LagScan) -> str:
     if not is_number(r):
         return f"The lag scan of {scan.model} has no score at any lag."
     told = _judged(scan, lag)
-    return f"The score of {scan.model} (layer {scan.layer}, region {scan.roi}) peaks at {_signed(lag)} s, r = {number(r)}{told}."
+    return f"The score of {scan.model} (layer {scan.layer}, {scan.roi}) peaks at {_signed(lag)} s, r = {number(r)}{told}."
 
 
 def lag_caption(scan: LagScan) -> str:
@@ -84,7 +84,7 @@ def lag_caption(scan: LagScan) -> str:
         else " Without interval."
     )
     return (
-        f"Lag scan of the encoding score: {scan.model}, layer {scan.layer}, region {scan.roi}, N = {n} lags, {ends}. Each point is "
+        f"Lag scan of the encoding score: {scan.model}, layer {scan.layer}, {scan.roi}, N = {n} lags, {ends}. Each point is "
         f"a fit of its own, with the responses read that much after the words; below 0 they come before them.{band}"
     )  # fmt: skip
 

@@ -179,7 +179,7 @@ def test_every_lag_scan_draws_without_a_warning_and_has_its_numbers(scan):
 def test_the_page_shows_the_lag_scan_with_sentence_picture_and_numbers(green):
     page = subject_page(page_of(green, lag_scans=[examples.scanned()]))
     assert "could not be drawn" not in page
-    assert "The score of gpt2 (layer 7, region all) peaks at +4.0 s" in text_of(page)
+    assert "The score of gpt2 (layer 7, all) peaks at +4.0 s" in text_of(page)
     assert "Numbers of the lag scan of gpt2" in text_of(page)
 
 
