@@ -53,7 +53,21 @@ def main() -> int:
             "sizes": digits(found["nilearn"]["anonymous"] / size),
         },
     }
+    fields["butterworth_over_cosine"] = digits(filters())
     return report(fields, GOALS, chosen.scale)
+
+
+def filters() -> float:
+    """nilearn's Butterworth over its cosines, on 4,000 time series of 400 volumes."""
+    from nilearn.signal import clean
+
+    series = np.random.default_rng(0).normal(size=(VOLUMES, 4000))
+    seconds = []
+    for name in ("butterworth", "cosine"):
+        start = time.perf_counter()
+        clean(series, t_r=TR_S, high_pass=0.008, filter=name, standardize="zscore_sample")
+        seconds.append(time.perf_counter() - start)
+    return seconds[0] / seconds[1]
 
 
 def timed(command: list[str]) -> dict[str, float]:
@@ -105,7 +119,8 @@ def nilearn(folder: Path, scale: int) -> int:
     from nilearn.maskers import NiftiMasker
 
     confounds, _ = load_confounds(str(folder / NAME), strategy=("motion", "wm_csf"))
-    masker = NiftiMasker(str(folder / MASK), detrend=True, high_pass=0.008, t_r=TR_S, standardize="zscore_sample")
+    steps = {"detrend": True, "high_pass": 0.008, "t_r": TR_S, "standardize": "zscore_sample", "clean_args": {"filter": "cosine"}}
+    masker = NiftiMasker(str(folder / MASK), **steps)
     found = watch.watched(partial(masker.fit_transform, str(folder / NAME), confounds=confounds))
     return int(not np.isfinite(found).all())
 

@@ -28,10 +28,14 @@ SCRIPTS = (
     ("extract", "--workload", "12x768"),
     ("extract", "--workload", "6x384"),
     ("stories",),
+    ("cleaning",),
+    ("motion",),
+    ("planning",),
+    ("clock",),
     ("gpu",),
     ("extract", "--workload", "12x768", "--device", "cuda"),
 )
-OWN_REPS = ("memory", "stories", "gpu")  # a peak needs no median; the others have their own default
+OWN_REPS = ("memory", "stories", "cleaning", "motion", "planning", "clock", "gpu")  # a peak needs no median; the others have their own default
 BY_WORKLOAD = ("ridge", "extract")  # called for one workload at a time
 PRECISIONS = ("float32", "mixed")
 
