@@ -119,7 +119,13 @@ def nilearn(folder: Path, scale: int) -> int:
     from nilearn.maskers import NiftiMasker
 
     confounds, _ = load_confounds(str(folder / NAME), strategy=("motion", "wm_csf"))
-    steps = {"detrend": True, "high_pass": 0.008, "t_r": TR_S, "standardize": "zscore_sample", "clean_args": {"filter": "cosine"}}
+    steps = {
+        "detrend": True,
+        "high_pass": 0.008,
+        "t_r": TR_S,
+        "standardize": "zscore_sample",
+        "clean_args": {"filter": "cosine"},
+    }
     masker = NiftiMasker(str(folder / MASK), **steps)
     found = watch.watched(partial(masker.fit_transform, str(folder / NAME), confounds=confounds))
     return int(not np.isfinite(found).all())

@@ -44,14 +44,18 @@ def main() -> int:
             "check_s": timed(small, "-m", "pipeline", "check", "study.yaml"),
             "plan_s": timed(large, "-m", "pipeline", "plan", "study.yaml"),
             "plan_again_s": timed(large, "-m", "pipeline", "plan", "study.yaml"),
-            "snakemake_alone_s": timed(bare(Path(place) / "bare", 100), "-m", "snakemake", "--dry-run", "--quiet", "all"),
+            "snakemake_alone_s": timed(
+                bare(Path(place) / "bare", 100), "-m", "snakemake", "--dry-run", "--quiet", "all"
+            ),
         }
     return report(fields, GOALS, chosen.scale)
 
 
 def timed(folder: Path, *command: str) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     return digits(time.perf_counter() - start)
 
 
@@ -68,7 +72,10 @@ def originals(place: Path) -> dict[str, Path]:
     nib.save(nib.Nifti1Image(inside, affine), place / "mask.nii.gz")
     rng = np.random.default_rng(0)
     axes = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
-    terms = [a + t for a in axes for t in ("", "_derivative1", "_power2", "_derivative1_power2")] + ["csf", "white_matter"]
+    terms = [a + t for a in axes for t in ("", "_derivative1", "_power2", "_derivative1_power2")] + [
+        "csf",
+        "white_matter",
+    ]
     columns = [*terms, *(f"other{i}" for i in range(N_COLUMNS - len(terms)))]
     rows = ["\t".join(columns), *("\t".join(f"{v:.6f}" for v in row) for row in rng.normal(size=(VOLUMES, N_COLUMNS)))]
     (place / "confounds.tsv").write_text("\n".join(rows) + "\n")
@@ -79,7 +86,12 @@ def data_set(root: Path, people: int, runs: int, shared: dict[str, Path]) -> Pat
     ds, derived = root / "ds", root / "ds" / "derivatives" / "fmriprep"
     for folder, kind in ((ds, "raw"), (derived, "derivative")):
         folder.mkdir(parents=True)
-        about = {"Name": "planning", "BIDSVersion": "1.8.0", "DatasetType": kind, "GeneratedBy": [{"Name": "fMRIPrep", "Version": "24.0.0"}]}
+        about = {
+            "Name": "planning",
+            "BIDSVersion": "1.8.0",
+            "DatasetType": kind,
+            "GeneratedBy": [{"Name": "fMRIPrep", "Version": "24.0.0"}],
+        }
         (folder / "dataset_description.json").write_text(json.dumps(about))
     (ds / "task-story_bold.json").write_text(json.dumps({"RepetitionTime": TR_S, "TaskName": "story"}))
     (derived / "task-story_bold.json").write_text(json.dumps({"RepetitionTime": TR_S}))
@@ -112,7 +124,10 @@ def bare(root: Path, people: int) -> Path:
     """As many jobs as the study has for 100 people, that ask for nothing."""
     root.mkdir()
     rules = [f'rule {name}:\n    output: "{name}/{{s}}"\n    shell: "touch {{output}}"\n' for name in ("clean", "encode", "lags", "ceiling", "maps", "compare", "report")]  # fmt: skip
-    wanted = [f'expand("{name}/{{s}}", s=range({people}))' for name in ("clean", "encode", "lags", "ceiling", "maps", "compare", "report")]
+    wanted = [
+        f'expand("{name}/{{s}}", s=range({people}))'
+        for name in ("clean", "encode", "lags", "ceiling", "maps", "compare", "report")
+    ]
     (root / "Snakefile").write_text(f"rule all:\n    input: {', '.join(wanted)}\n\n" + "\n".join(rules))
     return root
 

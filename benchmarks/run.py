@@ -35,7 +35,15 @@ SCRIPTS = (
     ("gpu",),
     ("extract", "--workload", "12x768", "--device", "cuda"),
 )
-OWN_REPS = ("memory", "stories", "cleaning", "motion", "planning", "clock", "gpu")  # a peak needs no median; the others have their own default
+OWN_REPS = (
+    "memory",
+    "stories",
+    "cleaning",
+    "motion",
+    "planning",
+    "clock",
+    "gpu",
+)  # a peak needs no median; the others have their own default
 BY_WORKLOAD = ("ridge", "extract")  # called for one workload at a time
 PRECISIONS = ("float32", "mixed")
 

@@ -13,6 +13,7 @@ from pipeline.recordings import quality, raw
 from pipeline.recordings.base import Cleaned, Header, Recording, problem
 from pipeline.recordings.cleaning import high_passed
 from pipeline.recordings.confounds import Component, Confounds, Terms
+from pipeline.recordings.masks import Masking
 from pipeline.recordings.parcels import parcels
 from pipeline.recordings.presentation import Presentation, measured, present, together, told
 from pipeline.recordings.raw import Moved
@@ -77,7 +78,7 @@ class Fmri(Recording):
 
     def header(self, run: Run, folder: Path) -> Header:
         scans = scans_of(run, folder)
-        shared = shared_of([run], folder, self, header_only=True)
+        shared = self._shared([run], folder, header_only=True)
         for scan, name in zip(scans, self._tables(run), strict=True):
             if name:
                 self._read_confounds(folder, name, scan, run)
@@ -93,7 +94,7 @@ class Fmri(Recording):
 
     def prepare(self, runs: list[Run], folder: Path, workers: int = 1) -> Shared:
         """What all runs of a person share: voxels that every mask holds, and where heads are moved to."""
-        return shared_of(runs, folder, self, workers=workers)
+        return self._shared(runs, folder, workers=workers)
 
     def clean(
         self, run: Run, folder: Path, names: tuple[str, ...], shared: Shared | None = None, workers: int = 1
@@ -153,6 +154,11 @@ class Fmri(Recording):
         """Is the head's motion corrected here?"""
         wanted = run.raw if self.correct_motion is None else self.correct_motion
         return wanted and kind_of(run.responses[0]) == "volume"
+
+    def _shared(self, runs: list[Run], folder: Path, *, workers: int = 1, header_only: bool = False) -> Shared:
+        masking = Masking(self.mask, self.mask_space, self.resample_mask, self.parcels is not None)
+        realigned = self.realigned(runs[0])
+        return shared_of(runs, folder, masking, realigned=realigned, workers=workers, header_only=header_only)
 
     def _route(self, run: Run) -> quality.Route:
         return (

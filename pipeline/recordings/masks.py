@@ -1,7 +1,7 @@
 """Which voxels are brain: masks, on the voxels of the image, that say yes or no."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -10,6 +10,18 @@ from pipeline.problems import Problem, StudyError, shown
 from pipeline.recordings.base import problem
 from pipeline.recordings.images import grid, opened, voxels
 from pipeline.runs import Run
+
+
+class Masking(NamedTuple):
+    """How voxels are chosen: one mask for all runs or each run's own (None), in which space, and what may be done to it.
+
+    `parcels`: where no mask is known, the parcels say which voxels count.
+    """
+
+    mask: str | None = None
+    space: Literal["run", "template"] = "run"
+    resample: bool = False
+    parcels: bool = False
 
 
 def mask_of(run: Run, folder: Path, name: str, image: Any, *, resample: bool = False) -> Bool[np.ndarray, "x y z"]:

@@ -1,7 +1,7 @@
 """The honest minimal route for images that no fMRIPrep has seen: heads held still, and what that leaves undone."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,12 +11,9 @@ from pipeline.recordings import motion, registration
 from pipeline.recordings.base import problem
 from pipeline.recordings.confounds import MOVED, SUFFIXES, Confounds, Strategy
 from pipeline.recordings.images import opened, voxels
-from pipeline.recordings.masks import mask_of
+from pipeline.recordings.masks import Masking, mask_of
 from pipeline.recordings.scans import Scan
 from pipeline.runs import Run
-
-if TYPE_CHECKING:
-    from pipeline.recordings.fmri import Fmri
 
 _REFERENCE_VOLUMES = 10  # enough to average the noise away; from all over the run, for the first are not steady yet
 
@@ -45,14 +42,14 @@ def moved(scan: Scan, reference: Float[np.ndarray, "x y z"], folder: Path, run: 
 
 
 def inside_of(
-    reference: Float[np.ndarray, "x y z"], scan: Scan, folder: Path, settings: "Fmri", run: Run
+    reference: Float[np.ndarray, "x y z"], scan: Scan, folder: Path, masking: Masking, run: Run
 ) -> Bool[np.ndarray, "x y z"]:
     """The mask that was named, brought from template space where it lies there; else what looks like brain."""
-    name = settings.mask or run.mask
-    if name and settings.mask_space == "template":
+    name = masking.mask or run.mask
+    if name and masking.space == "template":
         return registration.template_mask_in(reference, scan.image.affine, opened(folder, name, run), run) > 0
     if name:
-        return mask_of(run, folder, name, scan.image, resample=settings.resample_mask)
+        return mask_of(run, folder, name, scan.image, resample=masking.resample)
     return registration.epi_mask(reference, scan.image.affine, run)
 
 

@@ -1,7 +1,7 @@
 """What all runs of one person share: the voxels that every mask holds, and the place that heads are moved to."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -10,13 +10,10 @@ from pipeline.problems import Problem, StudyError
 from pipeline.recordings import raw
 from pipeline.recordings.base import problem
 from pipeline.recordings.images import voxels
-from pipeline.recordings.masks import in_every_run, mask_of
+from pipeline.recordings.masks import Masking, in_every_run, mask_of
 from pipeline.recordings.scans import Scan, kind_of, scans_of
 from pipeline.runs import Run
 from pipeline.space import Space
-
-if TYPE_CHECKING:
-    from pipeline.recordings.fmri import Fmri
 
 
 class Shared(NamedTuple):
@@ -34,21 +31,21 @@ class Shared(NamedTuple):
 
 
 def shared_of(
-    runs: list[Run], folder: Path, settings: "Fmri", *, workers: int = 1, header_only: bool = False
+    runs: list[Run], folder: Path, masking: Masking, *, realigned: bool, workers: int = 1, header_only: bool = False
 ) -> Shared:
     """Find it, from headers and masks; of raw images also from a first run's voxels, unless `header_only`."""
     if kind_of(runs[0].responses[0]) != "volume":
         return Shared(None)
     opened = {run.run: scans_of(run, folder)[0] for run in runs}
     _refuse_odd(opened, runs)
-    realigned, first = settings.realigned(runs[0]), opened[runs[0].run]
+    first = opened[runs[0].run]
     if not realigned:
-        inside, notes = _inside(runs, folder, settings, first)
+        inside, notes = _inside(runs, folder, masking, first)
         return Shared(inside, None, tuple(notes))
     if header_only:
         return Shared(None)
     reference = raw.reference_of(first, folder, runs[0], workers)
-    return Shared(raw.inside_of(reference, first, folder, settings, runs[0]), reference)
+    return Shared(raw.inside_of(reference, first, folder, masking, runs[0]), reference)
 
 
 def _refuse_odd(opened: dict[str, Scan], runs: list[Run]) -> None:
@@ -65,15 +62,13 @@ def _refuse_odd(opened: dict[str, Scan], runs: list[Run]) -> None:
 
 
 def _inside(
-    runs: list[Run], folder: Path, settings: "Fmri", first: Scan
+    runs: list[Run], folder: Path, masking: Masking, first: Scan
 ) -> tuple[Bool[np.ndarray, "x y z"], list[Problem]]:
     """The mask of the study, or the voxels that the masks of all runs hold."""
-    if settings.parcels and not (settings.mask or any(run.mask for run in runs)):
+    if masking.parcels and not (masking.mask or any(run.mask for run in runs)):
         return np.ones(first.image.shape[:3], bool), []  # the parcels say which voxels count
-    names = {settings.mask or run.mask: run for run in runs}
-    masks = {
-        name: mask_of(run, folder, name, first.image, resample=settings.resample_mask) for name, run in names.items()
-    }
+    names = {masking.mask or run.mask: run for run in runs}
+    masks = {name: mask_of(run, folder, name, first.image, resample=masking.resample) for name, run in names.items()}
     return in_every_run(masks, runs[0])
 
 

@@ -70,7 +70,9 @@ def lag_sentence(scan: LagScan) -> str:
     if not is_number(r):
         return f"The lag scan of {scan.model} has no score at any lag."
     told = _judged(scan, lag)
-    return f"The score of {scan.model} (layer {scan.layer}, {scan.roi}) peaks at {_signed(lag)} s, r = {number(r)}{told}."
+    return (
+        f"The score of {scan.model} (layer {scan.layer}, {scan.roi}) peaks at {_signed(lag)} s, r = {number(r)}{told}."
+    )
 
 
 def lag_caption(scan: LagScan) -> str:
