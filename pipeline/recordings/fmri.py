@@ -78,17 +78,21 @@ class Fmri(Recording):
 
     def header(self, run: Run, folder: Path) -> Header:
         scans = scans_of(run, folder)
-        shared = self._shared([run], folder, header_only=True)
+        first, shared = scans[0], self._shared([run], folder, header_only=True)
+        self._refuse_smoothed_surface(run)
         for scan, name in zip(scans, self._tables(run), strict=True):
             if name:
-                self._read_confounds(folder, name, scan, run)
-        n_targets = int(shared.inside.sum()) if shared.inside is not None else None
-        return Header(scans[0].n_samples, n_targets, scans[0].spacing.tr_s, scans[0].grid)
+                self._freedom(self._read_confounds(folder, name, scan, run), scan.spacing.tr_s, name, run)
+        n_places = len(first.space.places) if shared.inside is None else int(shared.inside.sum())
+        if self.parcels and n_places:  # names of places take a while, and a plain count needs none
+            n_places = len(self._parcels(folder, shared.places(first), shared, run)[0])
+        return Header(first.n_samples, n_places or None, first.spacing.tr_s, first.grid)
 
     def files(self, run: Run, folder: Path) -> list[str]:
         found = [*run.responses, *(other for name in run.responses if (other := partner(name)))]
         found += [file for name in run.responses for file in sidecars(folder, name)]
-        found += [name for name in (self.mask or run.mask, self.parcels, *run.confounds) if name]
+        atlas = self.parcels or ""
+        found += [name for name in (self.mask or run.mask, atlas, atlas and partner(atlas), *run.confounds) if name]
         found += [str(Path(name).with_suffix(".json")) for name in run.confounds]
         return list(dict.fromkeys(found))
 
@@ -150,6 +154,13 @@ class Fmri(Recording):
         """Names of the targets, and of parcels the target of each place."""
         return parcels(folder, self.parcels, space, shared.inside, run) if self.parcels else (space.places, ())
 
+    def _refuse_smoothed_surface(self, run: Run) -> None:
+        if self.smoothing_mm is not None and kind_of(run.responses[0]) != "volume":
+            raise StudyError(
+                problem("E-FMRI-18", "surfaces are not smoothed here", run, field="smoothing_mm", found=f"{self.smoothing_mm} mm",
+                        why="a surface must be smoothed along itself, by its mesh", fix="leave smoothing_mm out, or smooth before")
+            )  # fmt: skip
+
     def realigned(self, run: Run) -> bool:
         """Is the head's motion corrected here?"""
         wanted = run.raw if self.correct_motion is None else self.correct_motion
@@ -200,10 +211,6 @@ class Fmri(Recording):
         """Time series of the places, as they were measured or with the head held still, smoothed where asked."""
         if self.smoothing_mm is None:
             return scan.read(shared.inside) if moved is None else moved.volumes[shared.inside].T
-        if kind_of(scan.name) != "volume":
-            raise StudyError(
-                problem("E-FMRI-18", "surfaces are not smoothed here", run, field="smoothing_mm", found=f"{self.smoothing_mm} mm",
-                        why="a surface must be smoothed along itself, by its mesh", fix="leave smoothing_mm out, or smooth before")
-            )  # fmt: skip
+        self._refuse_smoothed_surface(run)
         volumes = volumes_of(scan, folder, run) if moved is None else moved.volumes
         return smoothed(scan, volumes, shared.inside, self.smoothing_mm)

@@ -189,6 +189,7 @@ def test_features_are_delayed_before_volumes_are_left_out(folder):
 
 def test_a_run_of_which_most_is_left_out_is_refused(folder):
     jump(folder, *range(10, 45))
+    assert refused(lambda: SCRUB.header(run_of(), folder)).code == "E-FMRI-42"
     assert refused(lambda: SCRUB.clean(run_of(), folder, ())).code == "E-FMRI-42"
 
 
@@ -264,5 +265,7 @@ def test_surfaces_are_not_smoothed_here(folder):
     name = "sub-01_hemi-L_space-fsaverage3_bold.func.gii"
     nib.save(GiftiImage(darrays=[GiftiDataArray(row, "NIFTI_INTENT_TIME_SERIES") for row in series]), folder / name)
     run = Run("01", "a", "fmri", (name,), "w.tsv", tr_s=TR)
+    assert refused(lambda: Fmri(smoothing_mm=4.0).header(run, folder)).code == "E-FMRI-18"
     assert refused(lambda: Fmri(smoothing_mm=4.0).clean(run, folder, ())).code == "E-FMRI-18"
+    assert Fmri().header(run, folder).n_targets == 642
     assert len(Fmri().clean(run, folder, ()).targets) == 642
