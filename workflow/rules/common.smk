@@ -88,9 +88,14 @@ def files_of(recording):
             FOLDER / name for run in runs for name in kind.files(run, FOLDER)
         )
         # the same file may be named in two ways; what is made here is asked for by the name it is made under
-        made = {realpath(path): path for path in {*MADE_HERE, *made_by_fmriprep(wildcards.subject)}}
+        made = {
+            realpath(path): path
+            for path in {*MADE_HERE, *made_by_fmriprep(wildcards.subject)}
+        }
         found = {path: made.get(realpath(path)) for path in paths}
-        return [maker or path for path, maker in found.items() if maker or path.exists()]
+        return [
+            maker or path for path, maker in found.items() if maker or path.exists()
+        ]
 
     return files
 
