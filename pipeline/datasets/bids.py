@@ -2,9 +2,17 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from pipeline import arrays
 from pipeline.datasets.base import Dataset
@@ -30,6 +38,20 @@ from pipeline.settings import Label, Settings, as_json, expand
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def _several(value: Any) -> Any:
+    """One label stands for a list of one, and `task-story` for `story`."""
+    values = [value] if isinstance(value, str) else value
+    return (
+        [re.sub("^(task|ses)-", "", v) if isinstance(v, str) else v for v in values]
+        if isinstance(values, list)
+        else values
+    )
+
+
+_OF_LABELS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_several), WithJsonSchema(_OF_LABELS)]
 
 _PLACE = re.compile(r"\{(.*?)\}")
 
@@ -69,8 +91,8 @@ class Bids(Dataset):
     derivatives: str | None = Field(
         None, description="folder of fMRIPrep's outputs; none: images as the scanner wrote them; may use ${NAME}"
     )
-    task: tuple[Label, ...] = Field((), description="labels of the tasks; empty: every task with words or events")
-    session: tuple[Label, ...] = Field((), description="labels of the sessions; empty: all")
+    task: Labels = Field((), description="label or labels of the tasks; empty: every task with words or events")
+    session: Labels = Field((), description="label or labels of the sessions; empty: all")
     space: Label | None = Field(
         None, description="space of the prepared images: MNI152NLin2009cAsym, T1w, fsaverage5, fsLR; func: their own"
     )
@@ -79,9 +101,7 @@ class Bids(Dataset):
         None, description="where words are, below root, with {subject} {session} {task} {run} {stim}; none: found"
     )
     offset_s: float = Field(0.0, description="s; by how much words come later than the tables say")
-    test: tuple[Label, ...] = Field(
-        (), description="labels of runs or tasks that test, the others train; empty: unsaid"
-    )
+    test: Labels = Field((), description="labels of runs or tasks that test, the others train; empty: unsaid")
     recording: Label = Field("fmri", description="label of the recording in the study")
     fmriprep: Fmriprep | None = Field(None, description="how fMRIPrep makes the derivatives that are not there yet")
 

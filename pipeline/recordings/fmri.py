@@ -1,11 +1,11 @@
 """`kind: fmri`: images and surfaces of the BOLD answer, cleaned by nilearn."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from pipeline.problems import Problem, StudyError
 from pipeline.recordings import confounds as regressors
@@ -23,6 +23,11 @@ from pipeline.recordings.surfaces import partner
 from pipeline.runs import Run
 from pipeline.sidecars import sidecars
 from pipeline.space import Space
+
+
+def _several(value: Any) -> Any:
+    """One component stands for a list of one, `none` for an empty list."""
+    return value if not isinstance(value, str) else [] if value == "none" else [value]
 
 
 class Fmri(Recording):
@@ -44,7 +49,7 @@ class Fmri(Recording):
     smoothing_mm: PositiveFloat | None = Field(
         None, description="mm; full width at half maximum of a Gaussian, volumes only; none by default"
     )
-    confounds: tuple[Component, ...] = Field(
+    confounds: Annotated[tuple[Component, ...], BeforeValidator(_several)] = Field(
         ("motion", "wm_csf", "non_steady_state"),
         description="what is regressed out or left out where a run has confounds; names as in nilearn's load_confounds",
     )

@@ -729,3 +729,10 @@ def test_a_data_set_whose_events_have_no_types_says_what_is_missing():
         Bids(root=str(SKELETONS / "ds000117")).runs(STUDY)
     codes = {p.code: p for p in caught.value.problems}
     assert "facerecognition" in codes["E-DATA-51"].found and "trial_type" in codes["W-DATA-51"].expected
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("story", ["story"]), ("task-story", ["story"]), (["a", "b"], ["a", "b"])]
+)
+def test_one_label_may_stand_for_a_list_of_one(written, meant):
+    assert Bids(root="x", task=written).dump()["task"] == meant

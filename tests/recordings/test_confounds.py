@@ -179,3 +179,12 @@ def test_real_tables_of_both_namings_are_read(name):
     assert found.values.shape == (30, 26) and found.censored.sum() >= 1
     compcor = confounds.read(DATA / "fmriprep_confounds", name, DEFAULT._replace(components=("compcor",)), 30, RUN)
     assert compcor.values.shape == (30, 5)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("none", ()), ("motion", ("motion",)), (["motion", "compcor"], ("motion", "compcor"))]
+)
+def test_one_component_or_none_may_be_said_plainly(written, meant):
+    from pipeline.recordings.fmri import Fmri
+
+    assert Fmri(confounds=written).confounds == meant
