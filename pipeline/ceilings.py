@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy import fft
 
 _CELLS = 2**19  # numbers per array held at once: 4 MB, so that resampling stays near the processor
 _LEAST = 1e-12  # share of the other below which signal or noise is rounding; keeps a logarithm finite
@@ -175,6 +174,8 @@ def _block(Y: np.ndarray, runs: list[np.ndarray], most: int = 200) -> int:
 
 def _lengths(series: Float[np.ndarray, "sample column"]) -> np.ndarray:
     """As `pipeline.statistics.block_length`, for many series at once."""
+    from scipy import fft
+
     n, columns = series.shape
     size = fft.next_fast_len(2 * n, real=True)
     power = np.abs(fft.rfft(series - series.mean(axis=0), size, axis=0)) ** 2

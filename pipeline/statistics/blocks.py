@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Int, Shaped
-from scipy import fft
 
 Run = Shaped[np.ndarray, " sample"] | None
 
@@ -85,6 +84,8 @@ def block_length(series: Shaped[np.ndarray, " sample"]) -> int:
 
 
 def _lengths(series: Shaped[np.ndarray, "sample column"]) -> np.ndarray:
+    from scipy import fft
+
     n, columns = series.shape
     centred = series - series.mean(axis=0)
     power = np.abs(fft.rfft(centred, fft.next_fast_len(2 * n, real=True), axis=0)) ** 2

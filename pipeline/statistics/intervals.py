@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy import special
 
 from pipeline.statistics.blocks import Run, common_length, split_blocks, split_runs
 
@@ -127,6 +126,8 @@ def _widening(n_blocks: int, block: int) -> float:
     Where the autocorrelation falls off exponentially, blocks of b samples
     miss (tau^2 - 1) / (2 tau b) of the variance; b is three times tau.
     """
+    from scipy import special
+
     if n_blocks < 2:
         return np.nan
     tau = max(block / 3, 1.0)

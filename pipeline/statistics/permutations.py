@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy import fft
 
 from pipeline.statistics.blocks import Moves, Run, common_length, moves, split_runs
 
@@ -177,6 +176,8 @@ def _shifts(lengths: list[int], least: int, n: int, seed: int) -> np.ndarray:
 
 def _rolled(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Sum of products for every circular shift of p, at once: row k is for p rolled k samples later."""
+    from scipy import fft
+
     return fft.irfft(fft.rfft(y, axis=0) * np.conj(fft.rfft(p, axis=0)), len(y), axis=0)
 
 
