@@ -190,8 +190,9 @@ class Study(Settings):
         """The model of the lag scan; empty where there is none."""
         if self.report.lag_scan != "auto":
             return "" if self.report.lag_scan == "none" else self.report.lag_scan
-        weights = self.weights()
-        return next((label for label, w in weights.items() if w == "trained"), next(iter(weights)))
+        # a state is laid beside the samples without delays: it has no lag to scan
+        moved = {label: w for label, w in self.weights().items() if self.models[label].sampled == "event"}
+        return next((label for label, w in moved.items() if w == "trained"), next(iter(moved), ""))
 
     def weights(self) -> dict[str, str]:
         """Model -> trained, random, shuffled, spectrum, shuffledwords, or empty for a control."""

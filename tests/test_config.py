@@ -128,3 +128,16 @@ def test_no_setting_of_a_stage_holds_the_place_of_the_data(laboratory, monkeypat
     before = Study.from_yaml(laboratory.study).for_stage("clean", recording="bold")
     monkeypatch.setenv("LAB", str(laboratory.data))
     assert Study.from_yaml(laboratory.study).for_stage("clean", recording="bold") == before
+
+
+@pytest.mark.parametrize(
+    ("models", "scanned"),
+    [
+        ("{place: {kind: position}}", ""),
+        ("{place: {kind: position}, rate: {kind: wordrate}}", "rate"),
+        ("{rate: {kind: wordrate}, net: {kind: transformer, name: x}}", "net"),
+    ],
+)
+def test_the_lag_scan_is_of_the_first_network_and_never_of_a_state(laboratory, models, scanned):
+    laboratory.write_study(models=models, comparison="{}", report="{}")
+    assert Study.from_yaml(laboratory.study).scanned() == scanned
