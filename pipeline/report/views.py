@@ -23,7 +23,7 @@ from pipeline.report.tables import (
 )
 from pipeline.report.words import is_number, plural
 
-_MOST_STRIPS = 4  # a picture takes a second to draw; the tables hold every run
+_MOST_STRIPS, _MOST_GREEN, _MOST_QUALITY = 4, 2, 2  # a picture takes a second to draw; the tables hold every run
 _WIDE_EDGE = 0.1
 
 
@@ -98,8 +98,8 @@ def recording_view(
         kind=part.kind,
         notes=part.notes,
         used=used_table(part.used, f"Runs used, {where}, N = {plural(len(part.used), 'run')}"),
-        strips=[strip(run, where, leaky) for run in worst_clocks(part.aligned)[:_MOST_STRIPS]],
-        strips_left=max(len(part.aligned) - _MOST_STRIPS, 0),
+        strips=[strip(run, where, leaky) for run in worst_clocks(part.aligned)],
+        strips_left=len(part.aligned) - len(worst_clocks(part.aligned)),
         aligned=alignment_table(
             part.aligned, f"Words against responses, {where}, N = {plural(len(part.aligned), 'run')}", part.together
         ),
@@ -120,9 +120,11 @@ def recording_view(
 
 
 def worst_clocks(runs: Sequence[AlignedRun]) -> list[AlignedRun]:
-    """Red runs first, then amber ones: what is drawn is what should be looked at."""
-    order = ("red", "amber", "green", None)
-    return sorted(runs, key=lambda run: order.index(run.light))
+    """What is drawn: red runs first, then amber ones, and a few that are well."""
+    order = ("red", "amber", None, "green")
+    found = sorted(runs, key=lambda run: order.index(run.light))
+    unsure = sum(run.light != "green" for run in found)
+    return found[: min(_MOST_STRIPS, max(unsure, _MOST_GREEN))]
 
 
 def quality_view(parts: Sequence[QualityPart], where: str, leaky: bool) -> QualityView:
@@ -130,8 +132,8 @@ def quality_view(parts: Sequence[QualityPart], where: str, leaky: bool) -> Quali
     drawable = sorted((part for part in parts if has_traces(part)), key=lambda part: -np.nan_to_num(part.fd_max))
     return QualityView(
         quality_table(parts, f"Data quality, {where}, N = {plural(len(parts), 'run')}"),
-        [quality(part, where, leaky) for part in drawable[:_MOST_STRIPS]],
-        max(len(drawable) - _MOST_STRIPS, 0),
+        [quality(part, where, leaky) for part in drawable[:_MOST_QUALITY]],
+        max(len(drawable) - _MOST_QUALITY, 0),
         limits(parts),
         absences(parts),
     )

@@ -202,4 +202,16 @@ def test_hostile_names_in_the_check_come_out_as_text(undrawn, green, payload):
 def test_twenty_runs_make_a_page_of_less_than_five_megabytes(green):
     page = subject_page(page_of(*[green._replace(run=str(i)) for i in range(20)]))
     assert page.count("data:image/png") <= 12 and len(page.encode()) < 5_000_000
-    assert "16 more runs in the table only" in text_of(page)
+    assert "18 more runs in the table only" in text_of(page)
+
+
+def test_what_is_drawn_is_what_should_be_looked_at():
+    from pipeline.report.views import worst_clocks
+
+    run = examples.judged("1")
+    runs = [
+        run._replace(run=str(i), light=light) for i, light in enumerate(["green", "green", "red", "green", "amber"])
+    ]
+    assert [one.run for one in worst_clocks(runs)] == ["2", "4"]
+    assert [one.run for one in worst_clocks([one._replace(light="green") for one in runs])] == ["0", "1"]
+    assert len(worst_clocks([one._replace(light="red") for one in runs])) == 4

@@ -140,9 +140,9 @@ def test_a_recording_without_measurements_has_no_section_or_says_why(undrawn):
     assert absences([bare, bare._replace(run="2")]) == ["No movement: the arrays came without any."]
 
 
-def test_four_runs_are_drawn_and_the_rest_counted():
+def test_two_runs_are_drawn_and_the_rest_counted():
     page = page_of(*[examples.measured(str(i), n=60) for i in range(8)])
-    assert "4 more runs in the table only" in text_of(page) and "could not be drawn" not in page
+    assert "6 more runs in the table only" in text_of(page) and "could not be drawn" not in page
     assert len(page.encode()) < 5_000_000
 
 
