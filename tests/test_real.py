@@ -36,7 +36,7 @@ def cut(tmp_path_factory) -> Layout:
         (root / "data" / name).symlink_to(DATA / name)
     study = root / "cut.yaml"
     study.write_text(
-        f"extends: {REPOSITORY / 'configs' / 'lebel_components.yaml'}\nstudy: cut\nencoding: {{inner_folds: 2}}\n"
+        f"extends: {REPOSITORY / 'configs' / 'lebel_components.yaml'}\nstudy: cut\nencoding: {{inner_folds: 2}}\nreport: {{lag_scan: none}}\n"
         "models:\n"
         "  storiesuntrained: {seeds: [0, 1]}\n"
         f'  growing: {{kind: transformer, name: [{", ".join(STEPS)}], tokenizer: "{CHECKPOINTS}/tokenizer"}}\n'

@@ -86,6 +86,7 @@ def coarse(motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scan(motion, shape, affine), affine
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_same_however_many_share_the_work():
     volumes, affine = coarse(PLANTED[3:6])
     alone, shared = (correct(volumes, affine, workers=n) for n in (1, 2))

@@ -69,6 +69,7 @@ def test_volumes_in_which_the_head_jumps_are_left_out(folder, cleaned):
     assert recorded(cleaned, run_of(1))["censored"].sum() == cleaned.censored.sum()
 
 
+@pytest.mark.slow
 def test_a_mask_in_template_space_is_brought_onto_the_head(folder):
     from nilearn.datasets import load_mni152_brain_mask
 
