@@ -10,6 +10,7 @@ import numpy as np
 from pipeline import encoding
 from pipeline.config import Plan, Study
 from pipeline.datasets.words import against_run, stimulus
+from pipeline.demand import too_long
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.recordings import Header
 from pipeline.runs import Run
@@ -137,6 +138,7 @@ def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) ->
             except StudyError as error:
                 found += error.problems
                 continue
+            found += too_long(run, header)
             if words is not None:
                 length = header.n_samples * header.tr_s
                 found += against_run(

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from pipeline import ridge, scratch, splits
+from pipeline.columns import Columns, columns_of
 from pipeline.samples import ALL, Samples, gather, regions
 from pipeline.scores import BY_TARGET, labelled, leading
 from pipeline.settings import Settings
@@ -24,7 +25,7 @@ Folds = list[tuple[np.ndarray, np.ndarray]]
 class Encoding(Settings):
     """How the linear maps are fitted and tested."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     alphas: tuple[PositiveFloat, PositiveFloat, PositiveInt] = Field(
         (1.0, 1e8, 17),
@@ -169,8 +170,9 @@ def encode(
     n_fits = _n_fits(first)
     done = {} if parts is None else {i: part for i in range(n_fits) if (part := parts.read(i)) is not None}
     missing = [i for i in range(n_fits) if i not in done]
+    counts: list[Columns] = []
     fits = ridge.each_layer(
-        designs(recording, activations, recordings, samples, missing),
+        _counted(designs(recording, activations, recordings, samples, missing), counts),
         samples.Y,
         folds=outer,
         inner=inner,
@@ -180,11 +182,18 @@ def encode(
         device=settings.device,
         pools=member & usable,
     )
-    for i, fit in zip(missing, fits, strict=True):
-        done[i] = _kept(fit, usable)
+    for k, (i, fit) in enumerate(zip(missing, fits, strict=True)):
+        done[i] = _kept(fit, usable) | {"columns": np.array(counts[k])}
         if parts is not None:
             parts.write(i, done[i])
     return labelled([done[i] for i in range(n_fits)], first, samples, outer, targets, rois, member)
+
+
+def _counted(designs: Iterable[np.ndarray], counts: list[Columns]) -> Iterator[np.ndarray]:
+    """Designs as they pass by, each one's columns counted."""
+    for X in designs:
+        counts.append(columns_of(X))
+        yield X
 
 
 def _usable(Y: Shaped[np.ndarray, "sample target"]) -> Bool[np.ndarray, " target"]:

@@ -2,7 +2,6 @@
 
 import platform
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline import __version__, arrays, losses, signs
+from pipeline import __version__, arrays, fits, losses, signs
 from pipeline.comparison import NESTED, at_last_step
 from pipeline.config import Study, without_versions
 from pipeline.datasets.words import against_run, stimulus
@@ -18,6 +17,7 @@ from pipeline.jobs import Job, load_tables, load_words, warnings_of
 from pipeline.problems import Problem, StudyError
 from pipeline.report import (
     AlignedRun,
+    Fits,
     GroupPage,
     GroupPart,
     IndexEntry,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MAPS_ARE = "as NIfTI, GIFTI or CIFTI like the recording"
-MOST_AT_EDGE = 0.05  # share of targets at the end of the alpha grid from which it is worth a warning
 
 
 def of_subject(job: Job) -> tuple[SubjectPage, list[Path]]:
@@ -72,7 +71,7 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> _Part:
     top = job.out.ceiling(job.subject, job.recording)
     ceiling = arrays.load(top, "target")
     words = {r.run: load_words(job.out.words(r.run)) for r in runs}
-    edges, networks = _facts(job, study)
+    fitted, networks = _facts(job, study)
     settings = study.recordings[job.recording]
     kinds = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
     valid = max((int(ceiling[f"{kind}_valid"].sum()) for kind in kinds), default=0)
@@ -81,13 +80,13 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> _Part:
     seen = [_seen(job, study, r, p, words[r.run], w) for r, p, w in zip(runs, paths, weights, strict=True)]
     timing = signs.timing(job, study, [one.aligned for one in seen])
     part = RecordingPart(
-        label=job.recording, kind=settings.kind, layers=layers, comparison=contrasts, aligned=[one.aligned for one in seen], edge_share=edges,
+        label=job.recording, kind=settings.kind, layers=layers, comparison=contrasts, aligned=[one.aligned for one in seen], fits=fitted,
         used=[one.used for one in seen], quality=[one.quality for one in seen if one.quality], lag_scans=timing.scans,
         together=timing.together,
         ceiling_note="" if valid else _reason(ceiling, kinds), n_ceiling_valid=valid, n_targets=ceiling.sizes["target"],
         interval_unit=str(layers["interval_unit"].iloc[0]) + " of the tested runs", notes=_notes(study, job.recording),
     )  # fmt: skip
-    problems = [p for one in seen for p in one.problems] + timing.problems + _edges(edges, job)
+    problems = [p for one in seen for p in one.problems] + timing.problems + fits.problems(fitted, job.subject)
     paths = [*inputs, top, *(job.out.words(r.run) for r in runs), *paths, *timing.inputs]
     paths += [job.out.scores(job.subject, job.recording, model) for model in study.models]
     return _Part(part, networks, problems, paths)
@@ -111,24 +110,20 @@ def _seen(job: Job, study: Study, run: Run, path: Path, words: pd.DataFrame, wei
         return _Seen(_used(run, ds, words), aligned, quality, problems)
 
 
-def _facts(job: Job, study: Study) -> tuple[dict[str, float], dict[str, Networks]]:
-    """Of each model the share of alphas at an edge of the grid, and what its networks know of the text."""
-    edges, networks, weights = {}, {}, study.weights()
+def _facts(job: Job, study: Study) -> tuple[list[Fits], dict[str, Networks]]:
+    """Of each model how its maps were fitted, and what its networks know of the text."""
+    fitted, networks, weights = [], {}, study.weights()
     for model in study.models:  # one is held at a time
         scores = arrays.load(job.out.scores(job.subject, job.recording, model))
-        edges[model], networks[model] = _edge(scores), losses.networks_of(model, scores, weights[model])
-    return edges, networks
+        fitted.append(fits.fits_of(model, scores, study.encoding.grid()))
+        networks[model] = losses.networks_of(model, scores, weights[model])
+    return fitted, networks
 
 
 def _used(run: Run, ds: "xr.Dataset", words: pd.DataFrame) -> UsedRun:
     tr_s, n = float(ds.attrs["tr_s"]), ds.sizes["sample"]
     out = outside(words["onset"].to_numpy(float), ds["time"].values)
     return UsedRun(run.run, run.split, n, tr_s, n * tr_s, len(words), out, ds.sizes.get("repeat", 1))
-
-
-def _edge(ds: "xr.Dataset") -> float:
-    """Share of fits at the edge of the grid; a constant prediction is the same at every alpha and does not count."""
-    return float(np.nan_to_num(ds["edge_share"].where(ds["flat"] == 0).mean()))
 
 
 def _reason(ceiling: "xr.Dataset", kinds: list[str]) -> str:
@@ -158,17 +153,6 @@ def _words_warnings(job: Job, run: Run, ds: "xr.Dataset") -> list[Problem]:
     return [p._replace(subject=job.subject) for p in found] + against_run(
         words, start_s=run.start_s, length_s=length, tr_s=float(ds.attrs["tr_s"]), name=name, subject=job.subject
     )
-
-
-def _edges(edges: Mapping[str, float], job: Job) -> list[Problem]:
-    fix = "widen encoding.alphas towards that end, and see whether scores move"
-    return [
-        Problem(
-            "W-ENCODE-01", f"alphas of {model} lie at the edge of the grid", field="encoding.alphas", found=f"{share:.0%} of fits",
-            expected=f"at most {MOST_AT_EDGE:.0%}", why="a model that explains nothing ends at the largest alpha", fix=fix, subject=job.subject,
-        )
-        for model, share in edges.items() if share > MOST_AT_EDGE
-    ]  # fmt: skip
 
 
 def of_group(

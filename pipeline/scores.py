@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool
 
+from pipeline.columns import Columns
 from pipeline.samples import Samples
 
 if TYPE_CHECKING:
@@ -59,14 +60,21 @@ def labelled(
         {"units": "", "long_name": "runs tested in the fold"},
     )
     axes = {axis: first[axis].values for axis in (leading(first), "layer") if axis}
-    ds = ds.assign_coords({"target": list(targets), "roi": list(rois)} | axes | _of_samples(samples, outer))
+    ds = ds.assign_coords(
+        {"target": list(targets), "roi": list(rois), "column": list(Columns._fields)}
+        | axes
+        | _of_samples(samples, outer)
+    )
     path = ", ".join(sorted({str(path) for fit in fits for path in fit["path"]}))
     return ds.assign_attrs(tr_s=samples.tr_s, ridge_path=path, **_known(first))
 
 
 def _stacked(fits: Sequence[Mapping[str, np.ndarray]], first: "xr.Dataset") -> dict[str, tuple]:
     lead = {axis: first.sizes[axis] for axis in (leading(first), "layer") if axis}
-    dims = dict.fromkeys(BY_TARGET, (*lead, "fold", "target")) | {"agreement": (*lead, "roi", "sample")}
+    dims = dict.fromkeys(BY_TARGET, (*lead, "fold", "target")) | {
+        "agreement": (*lead, "roi", "sample"),
+        "columns": (*lead, "column"),
+    }
     found = {}
     for name, dim in dims.items():
         values = np.stack([fit[name] for fit in fits])
@@ -105,5 +113,6 @@ _LONG = {
     "inner": "score of the chosen penalty on inner folds",
     "flat": "1 where the prediction is constant",
     "edge_share": "1 where the chosen penalty is the first or last of the grid",
+    "columns": "columns of the design: in all, constant ones, and those that repeat another",
     "agreement": "z(response) * z(prediction), mean over the region's targets; its mean over a fold's test samples is r",
 }

@@ -4,6 +4,7 @@ from pipeline.report.pages import group_page, index_page, subject_page
 from pipeline.report.parts import (
     AlignedRun,
     AlignedTogether,
+    Fits,
     GroupPage,
     GroupPart,
     IndexEntry,
@@ -20,6 +21,7 @@ from pipeline.report.result import group_light, group_sentence, subject_light, s
 __all__ = [
     "AlignedRun",
     "AlignedTogether",
+    "Fits",
     "GroupPage",
     "GroupPart",
     "IndexEntry",

@@ -159,14 +159,31 @@ class Networks(NamedTuple):
     steps: Sequence[str] = ()
 
 
+class Fits(NamedTuple):
+    """How the maps of one model were fitted.
+
+    `edge_share` is the share of fits whose alpha was the first or last of the
+    grid, `share` that of each of the `alphas`. The columns are those of the
+    design of the layer (and network) that has most of each sort:
+    `n_constant` never change, `n_repeated` are the same as another.
+    """
+
+    model: str
+    edge_share: float
+    alphas: Sequence[float] = ()
+    share: Sequence[float] = ()
+    n_samples: int = 0
+    n_columns: int = 0
+    n_constant: int = 0
+    n_repeated: int = 0
+
+
 class RecordingPart(NamedTuple):
     """All that a subject's page says about one recording.
 
     `ceiling_note` says why there is no valid ceiling; it is empty when there
     is one, and `n_ceiling_valid` of `n_targets` targets then have it.
     `interval_unit` is what the intervals were taken over, in words.
-    `edge_share` is, for each model, the share of fits whose alpha was the
-    first or last of the grid.
     """
 
     label: str
@@ -175,7 +192,7 @@ class RecordingPart(NamedTuple):
     layers: pd.DataFrame
     comparison: pd.DataFrame
     aligned: Sequence[AlignedRun] = ()
-    edge_share: Mapping[str, float] = {}
+    fits: Sequence[Fits] = ()
     ceiling_note: str = ""
     n_ceiling_valid: int = 0
     n_targets: int = 0

@@ -1,6 +1,6 @@
 """The tables of a page, made of the tables of a run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,10 +8,12 @@ import pandas as pd
 
 from pipeline.clock import GREEN_P
 from pipeline.report.kinds import named
-from pipeline.report.parts import AlignedRun, AlignedTogether, Light, UsedRun
+from pipeline.report.parts import AlignedRun, AlignedTogether, Fits, Light, UsedRun
 from pipeline.report.ranks import rank_cells, rank_columns
 from pipeline.report.rows import Twins, at_choice, entries, headline, layer_of, of, regions, twins
 from pipeline.report.words import MISSING, count, interval, is_number, number, percent, probability
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 class Table(NamedTuple):
@@ -98,9 +100,20 @@ def alignment_table(runs: Iterable[AlignedRun], caption: str, together: AlignedT
     return Table(caption, columns, rows, frozenset({1, 2, 3, 4}), frozenset({5}))
 
 
-def edge_table(shares: Mapping[str, float], caption: str) -> Table:
-    rows = [[str(model), percent(share)] for model, share in shares.items()]
-    return Table(caption, ("model", "alphas at an edge (%)"), rows, frozenset({1}))
+def fits_table(fits: Iterable[Fits], caption: str) -> Table:
+    """One row per model: where its alphas lie, as a histogram of bars, and what columns its designs have."""
+    rows = [
+        [f.model, percent(f.edge_share), _bars(f.share), count(f.n_columns), count(f.n_constant), count(f.n_repeated)]
+        for f in fits
+    ]
+    columns = ("model", "alphas at an edge (%)", "alphas, small to large", "columns", "constant", "repeated")
+    return Table(caption, columns, rows, frozenset({1, 3, 4, 5}))
+
+
+def _bars(share: Sequence[float]) -> str:
+    """A histogram in one line: the tallest bar is the most frequent, and a dot is none at all."""
+    top = max(share, default=0.0)
+    return "".join("·" if s == 0 else _BARS[min(int(s / top * len(_BARS)), len(_BARS) - 1)] for s in share)
 
 
 def peak(run: AlignedRun) -> tuple[float, float]:

@@ -17,14 +17,13 @@ from pipeline.report.tables import (
     Table,
     alignment_table,
     comparison_table,
-    edge_table,
+    fits_table,
     results_table,
     used_table,
 )
-from pipeline.report.words import is_number, plural
+from pipeline.report.words import plural
 
 _MOST_STRIPS, _MOST_GREEN, _MOST_QUALITY = 4, 2, 2  # a picture takes a second to draw; the tables hold every run
-_WIDE_EDGE = 0.1
 
 
 class QualityView(NamedTuple):
@@ -57,8 +56,7 @@ class RecordingView(NamedTuple):
     weights: Sequence[str]
     results: Table
     comparison: Table
-    edges: Table
-    edge_warning: str
+    fits: Table
     ceiling: Ceiling
     interval_unit: str
 
@@ -112,8 +110,7 @@ def recording_view(
         weights=tuple(dict.fromkeys(layers["weights"])),
         results=results_table(layers, f"Scores at the layer chosen on inner folds, {who}", ceiling=ceiling.valid),
         comparison=comparison_table(comparison, f"Comparisons, {where}"),
-        edges=edge_table(part.edge_share, f"Alphas at an edge of the grid, {where}"),
-        edge_warning=_edge_warning(part.edge_share),
+        fits=fits_table(part.fits, f"Alphas chosen from the grid and columns of the designs, {where}"),
         ceiling=ceiling,
         interval_unit=part.interval_unit,
     )
@@ -174,10 +171,3 @@ def _per_subject(subjects: Mapping[str, pd.DataFrame], caption: str, ceiling: Ce
     columns = ["subject", *(whole[0][1].columns[1:] if whole else ["model"])]
     rows = [[f"sub-{subject}", *row[1:]] for subject, table in whole for row in table.rows]
     return Table(caption, columns, rows, frozenset(range(4, len(columns))))
-
-
-def _edge_warning(shares: Mapping[str, float]) -> str:
-    wide = [model for model, share in shares.items() if is_number(share) and share > _WIDE_EDGE]
-    if not wide:
-        return ""
-    return f"More than {_WIDE_EDGE:.0%} of the alphas of {', '.join(wide)} lie at an edge: a wider grid may change the scores."

@@ -17,6 +17,7 @@ from pipeline.aligning import align, together
 from pipeline.problems import Problem
 from pipeline.report import (
     AlignedRun,
+    Fits,
     GroupPage,
     GroupPart,
     IndexEntry,
@@ -286,6 +287,16 @@ def scanned(peak_s=4.0, clear=True, **changes) -> LagScan:
     return LagScan("gpt2", "7", "all", lags_s, r, r - half, r + half, unit="blocks of 10 volumes")._replace(**changes)
 
 
+def fits(model: str, edge_share: float, **changes) -> Fits:
+    alphas = np.geomspace(1, 1e8, 17)
+    share = np.exp(-((np.arange(17) - 9) ** 2) / 12)
+    share[-1] = 0
+    share *= (1 - edge_share) / share.sum()
+    share[-1] = edge_share
+    made = Fits(model, edge_share, tuple(alphas), tuple(share), n_samples=846, n_columns=3072)
+    return made._replace(**changes)
+
+
 def part(**changes) -> RecordingPart:
     used = [
         UsedRun(str(i), "test" if i == 3 else "train", 282, 2.0, 564.0, 1530 + i, 2 if i == 2 else 0, 1)
@@ -298,7 +309,7 @@ def part(**changes) -> RecordingPart:
         layers=layers(),
         comparison=comparison(),
         aligned=[aligned(str(i), seed=i) for i in (1, 2, 3)],
-        edge_share={"gpt2": 0.021, "gpt2untrained": 0.034, "oasm": 0.41},
+        fits=[fits("gpt2", 0.021), fits("gpt2untrained", 0.034), fits("oasm", 0.41)],
         n_ceiling_valid=4810,
         n_targets=5012,
         notes=["The first 3 volumes of each run were left out: words there have no past to be predicted from."],
@@ -391,7 +402,7 @@ def main(folder: Path) -> None:
         layers=layers(rois=("all",), n_layers=1, seeds=(), controls=("wordrate",), ceiling=False),
         comparison=comparison().iloc[:0],
         aligned=(),
-        edge_share={},
+        fits=[],
     )
     twice = part(
         layers=layers(models=("gpt2", "llama"), ceiling=False),

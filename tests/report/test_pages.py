@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.problems import Problem
 from pipeline.report import (
+    Fits,
     IndexEntry,
     Networks,
     UsedRun,
@@ -126,7 +127,7 @@ def hostile_subject(bad: str):
         layers=layers,
         comparison=comparison,
         aligned=[run._replace(words=[bad] * len(run.words))],
-        edge_share={bad: 0.5},
+        fits=[Fits(bad, 0.5)],
         notes=[bad],
         interval_unit=bad,
     )
@@ -317,8 +318,8 @@ def test_a_table_read_back_from_a_file_gives_the_same_page(undrawn, tmp_path, co
         {"layers": examples.layers(seeds=(), controls=(), rois=("IFG",))},
         {"layers": examples.layers(n_layers=1, seeds=(0,))},
         {"layers": examples.layers(rois=("all",)).assign(r=np.nan, r_low=np.nan, r_high=np.nan)},
-        {"layers": examples.layers(rois=("all",)).query("weights == ''"), "edge_share": {"x": float("nan")}},
-        {"used": [], "aligned": [], "notes": [], "edge_share": {}, "interval_unit": "", "n_targets": 0},
+        {"layers": examples.layers(rois=("all",)).query("weights == ''"), "fits": [Fits("x", float("nan"))]},
+        {"used": [], "aligned": [], "notes": [], "fits": [], "interval_unit": "", "n_targets": 0},
         {"aligned": [examples.aligned()._replace(onsets=np.array([]), durations=np.array([]), words=[])]},
         {
             "aligned": [
