@@ -35,6 +35,7 @@ MISSING = "n/a"  # BIDS writes a missing value of a table so
 
 _PACKAGES = (
     "h5netcdf",
+    "mne",
     "nibabel",
     "nilearn",
     "numpy",

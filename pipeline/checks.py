@@ -9,11 +9,11 @@ import numpy as np
 
 from pipeline import encoding
 from pipeline.config import Plan, Study
-from pipeline.datasets.words import against_run, stimulus
 from pipeline.demand import too_long
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.recordings import Header
 from pipeline.runs import Run
+from pipeline.words import against_run, stimulus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,11 +140,15 @@ def _recordings(study: Study, study_dir: Path, plan: Plan, stopped: set[str]) ->
                 continue
             found += too_long(run, header)
             if words is not None:
-                length = header.n_samples * header.tr_s
                 found += against_run(
-                    words, start_s=run.start_s, length_s=length, tr_s=header.tr_s, name=name, subject=subject
+                    words, start_s=run.start_s, length_s=header.length_s, tr_s=header.tr_s, name=name, subject=subject
                 )
         found += _uneven(runs, headers) + _folds(study, label, runs, headers)
+        if len(headers) == len(runs):
+            try:
+                study.recordings[label].check_together(runs, folder)
+            except StudyError as error:
+                found += error.problems
     return found + _stimuli(study, plan, {name: table for name, (table, _) in tables.items()})
 
 
@@ -167,7 +171,7 @@ def _uneven(runs: list[Run], headers: dict[str, Header]) -> list[Problem]:
     # images may have a mask for each run; their targets are what all masks hold
     counts = {run: h.n_targets for run, h in headers.items() if not h.grid}
     grids = {run: h.grid for run, h in headers.items()}
-    spacings = {run: h.tr_s for run, h in headers.items()}
+    spacings = {run: h.tr_s for run, h in headers.items() if not h.word_s}
     problems = []
     for code, what, values in (
         ("E-ARRAY-08", "the number of targets", counts),
@@ -190,7 +194,7 @@ def _uneven(runs: list[Run], headers: dict[str, Header]) -> list[Problem]:
 def _folds(study: Study, label: str, runs: list[Run], headers: dict[str, Header]) -> list[Problem]:
     """Can the split be made at all? Tried on the headers, so before any heavy step."""
     subject, settings = runs[0].subject, study.encoding
-    if len(headers) < len(runs) or len({h.tr_s for h in headers.values()}) > 1:
+    if len(headers) < len(runs) or len({h.tr_s for h in headers.values() if not h.word_s}) > 1:
         return []
     try:
         samples = _hollow(runs, headers, settings.trim_s)
@@ -238,7 +242,8 @@ def _folds(study: Study, label: str, runs: list[Run], headers: dict[str, Header]
 
 
 def _hollow(runs: list[Run], headers: dict[str, Header], trim_s: tuple[float, float]) -> "encoding.Samples":
-    tr_s = next(iter(headers.values())).tr_s
+    first = next(iter(headers.values()))
+    tr_s = first.tr_s
     trim = sum(round(t / tr_s) for t in trim_s)
     lengths = [headers[run.run].n_samples - trim for run in runs]
     if min(lengths) <= 0:
@@ -246,7 +251,8 @@ def _hollow(runs: list[Run], headers: dict[str, Header], trim_s: tuple[float, fl
     labels = np.repeat([run.run for run in runs], lengths)
     split = np.repeat([run.split for run in runs], lengths)
     n = len(labels)
-    return encoding.Samples(np.empty((n, 0)), labels, split, np.zeros(n), tr_s, {})
+    times = np.concatenate([np.arange(length) * tr_s for length in lengths])
+    return encoding.Samples(np.empty((n, 0)), labels, split, times, tr_s, {}, first.word_s)
 
 
 def _stimuli(study: Study, plan: Plan, tables: "dict[str, pd.DataFrame | None]") -> list[Problem]:

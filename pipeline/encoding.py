@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from pipeline import ridge, scratch, splits
+from pipeline import clipping, ridge, scratch, splits
 from pipeline.columns import Columns, columns_of
 from pipeline.samples import ALL, Samples, gather, regions
 from pipeline.scores import BY_TARGET, labelled, leading
+from pipeline.sensors import carried, sensors_of
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Encoding(Settings):
 
 def folds_of(samples: Samples, settings: Encoding, seed: int = 0) -> tuple[Folds, list[Folds]]:
     """Outer folds, and for each the inner folds on its training rows."""
-    gap = int(np.ceil(settings.gap_s / samples.tr_s))
+    gap = 0 if samples.word_s else int(np.ceil(settings.gap_s / samples.tr_s))
     n = len(samples.run)
     if settings.split == "given":
         outer = splits.given(samples.split)
@@ -88,7 +89,18 @@ def folds_of(samples: Samples, settings: Encoding, seed: int = 0) -> tuple[Folds
         outer = splits.contiguous(n, folds=settings.folds, gap=gap)
     else:
         outer = splits.shuffled(n, folds=settings.folds, seed=seed)
-    return outer, [_inner(train, samples.run, settings, gap) for train, _ in outer]
+    outer = _apart(outer, samples, settings)
+    return outer, [_apart(_inner(train, samples.run, settings, gap), samples, settings) for train, _ in outer]
+
+
+def _apart(folds: Folds, samples: Samples, settings: Encoding) -> Folds:
+    """Words share the recording around them with their neighbours: as much of it as an epoch holds leaves training."""
+    if not samples.word_s or settings.leaky:
+        return folds
+    apart = splits.purged(folds, samples.run, samples.time_s, max(settings.gap_s, samples.word_s))
+    if not all(train.size for train, _ in apart):
+        raise ValueError(f"{max(settings.gap_s, samples.word_s):g} s around each test block leave no words to train on")
+    return apart
 
 
 def _inner(train: np.ndarray, run: np.ndarray, settings: Encoding, gap: int) -> Folds:
@@ -158,22 +170,26 @@ def encode(
     as missing. `agreement` is the share each tested sample has in a region's
     mean correlation (z of the response times z of the prediction), from which
     intervals and paired tests are made without keeping any prediction.
-    `parts` keeps each layer as soon as it is done, and gives those that an
+    Where a recording says where values are cut off, `clipped` counts those
+    that were (`pipeline.clipping`). `parts` keeps each layer as soon as it is done, and gives those that an
     interrupted run had done.
     """
     samples = gather(recordings, split, settings.trim_s, parts and parts.folder)
     targets = tuple(map(str, next(iter(recordings.values()))["target"].values))
     usable = _usable(samples.Y)
-    rois, member = regions(targets, regions_table)
+    sensors = sensors_of(next(iter(recordings.values())))
+    rois, member = regions(targets, regions_table, sensors)
     outer, inner = folds_of(samples, settings, seed)
+    limits = clipping.limits_of(samples.Y, outer, getattr(recording, "clip", None), sensors)
     first = next(iter(activations.values()))
     n_fits = _n_fits(first)
     done = {} if parts is None else {i: part for i in range(n_fits) if (part := parts.read(i)) is not None}
     missing = [i for i in range(n_fits) if i not in done]
     counts: list[Columns] = []
-    fits = ridge.each_layer(
+    fits = clipping.each_layer(
         _counted(designs(recording, activations, recordings, samples, missing), counts),
         samples.Y,
+        limits,
         folds=outer,
         inner=inner,
         alphas=settings.grid(),
@@ -186,7 +202,8 @@ def encode(
         done[i] = _kept(fit, usable) | {"columns": np.array(counts[k])}
         if parts is not None:
             parts.write(i, done[i])
-    return labelled([done[i] for i in range(n_fits)], first, samples, outer, targets, rois, member)
+    found = labelled([done[i] for i in range(n_fits)], first, samples, outer, targets, rois, member)
+    return carried(next(iter(recordings.values())), clipping.counted(found, limits))
 
 
 def _counted(designs: Iterable[np.ndarray], counts: list[Columns]) -> Iterator[np.ndarray]:

@@ -10,7 +10,8 @@ class Run(NamedTuple):
 
     `run` names the stimulus, the same for everybody who met it; presentations
     of one stimulus to one person are the several files in `responses`.
-    `start_s` is the time of the first sample on the words' clock. `confounds`
+    `start_s` is the time of the first sample on the words' clock; `starts_s`
+    are those of the presentations where they differ, as in MEG. `confounds`
     holds one table per presentation, or none; `events` a table of event types,
     `audio` the sound that was heard. `raw`: images as the scanner wrote them,
     in which the head still moves. `space` is the BIDS label of where the
@@ -31,8 +32,19 @@ class Run(NamedTuple):
     audio: str = ""
     raw: bool = False
     space: str = ""
+    starts_s: tuple[float, ...] = ()
+
+    @property
+    def presentations(self) -> "list[Run]":
+        """One run for each presentation, with the start that is its own."""
+        starts = self.starts_s or (self.start_s,) * len(self.responses)
+        return [
+            self._replace(responses=(name,), start_s=start, starts_s=())
+            for name, start in zip(self.responses, starts, strict=True)
+        ]
 
 
 def digest(*runs: Run) -> str:
     """sha256 of what the table of runs says: changes when any cell of a row does."""
-    return hashlib.sha256(json.dumps([run._asdict() for run in runs], sort_keys=True).encode()).hexdigest()
+    told = [{k: v for k, v in run._asdict().items() if k != "starts_s" or v} for run in runs]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """Which samples train and which test, never sharing a run or a neighbouring moment."""
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 Folds = list[tuple[np.ndarray, np.ndarray]]  # (train, test) row indices
 
@@ -39,6 +39,31 @@ def contiguous(n: int, *, folds: int, gap: int = 0) -> Folds:
             raise ValueError(f"a gap of {gap} samples leaves no training samples of {n} in {folds} folds")
         found.append((train, test))
     return found
+
+
+def purged(
+    folds: Folds, run: Shaped[np.ndarray, " sample"], time_s: Float[np.ndarray, " sample"], gap_s: float
+) -> Folds:
+    """Leave out of training what lies closer than `gap_s` to a tested sample of the same run.
+
+    For samples that are epochs around words: neighbouring epochs share parts
+    of the recording, so a gap must be counted in seconds and reach over at
+    least the length of an epoch.
+    """
+    return [(train[~_near(train, test, np.asarray(run), time_s, gap_s)], test) for train, test in folds]
+
+
+def _near(train: np.ndarray, test: np.ndarray, run: np.ndarray, time_s: np.ndarray, gap_s: float) -> np.ndarray:
+    near = np.zeros(len(train), bool)
+    for label in dict.fromkeys(run[test].tolist()):
+        own, tested = run[train] == label, np.sort(time_s[test[run[test] == label]])
+        time = time_s[train[own]]
+        after = np.searchsorted(tested, time)
+        # the nearest tested samples before and after; infinitely far where there is none
+        before_s = time - np.append(-np.inf, tested)[after]
+        after_s = np.append(tested, np.inf)[after] - time
+        near[own] = np.minimum(before_s, after_s) < gap_s
+    return near
 
 
 def given(split: Shaped[np.ndarray, " sample"]) -> Folds:

@@ -6,27 +6,35 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from pipeline.hrf import HRFS, LENGTH_S, answered
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.runs import Run
+from pipeline.sensors import Sensors
 from pipeline.settings import Settings
 from pipeline.space import Space
-from pipeline.timing import FILTERS, delay, to_grid
+from pipeline.timing import delay
 
 
 class Header(NamedTuple):
     """What a recording's header tells without reading the data.
 
     `grid` says in words where the voxels or vertices of an image lie, which
-    all runs of a person must share; empty for a plain matrix.
+    all runs of a person must share; empty for a plain matrix. Where samples
+    are words, `tr_s` is how far apart they usually are, `word_s` how much of
+    the recording belongs to each, and `recorded_s` how long it lasts.
     """
 
     n_samples: int
     n_targets: int | None
     tr_s: float
     grid: str = ""
+    word_s: float = 0.0
+    recorded_s: float | None = None
+
+    @property
+    def length_s(self) -> float:
+        """How long the recording lasts."""
+        return self.n_samples * self.tr_s if self.recorded_s is None else self.recorded_s
 
 
 class Measured(NamedTuple):
@@ -44,6 +52,24 @@ class Measured(NamedTuple):
     carpet: Float[np.ndarray, "row sample"] | None = None
 
 
+class Sensed(NamedTuple):
+    """The quality of one MEG, EEG or iEEG run, and what its page shows of it.
+
+    `summary` is what JSON can hold (see `recordings.meg.quality`). `psd_before`
+    and `psd_after` are (channel, frequency) in unit^2/Hz at `freqs_hz`;
+    `evoked` (channel, latency) is the mean over kept words, `jitter_s` what is
+    left of each trigger after the clocks were matched.
+    """
+
+    summary: dict[str, Any]
+    freqs_hz: Float[np.ndarray, " frequency"] | None = None
+    psd_before: Float[np.ndarray, "channel frequency"] | None = None
+    psd_after: Float[np.ndarray, "channel frequency"] | None = None
+    evoked: Float[np.ndarray, "channel latency"] | None = None
+    evoked_s: Float[np.ndarray, " latency"] | None = None
+    jitter_s: Float[np.ndarray, " trigger"] | None = None
+
+
 class Cleaned(NamedTuple):
     """One run, clean: (presentation, sample, target), z-scored in time unless said otherwise.
 
@@ -51,7 +77,10 @@ class Cleaned(NamedTuple):
     cannot be used is NaN throughout and told in `warnings`. `censored` marks
     samples that no fit and no score may use: the head moved too far in them,
     or the scanner was not steady yet. `space` says where the targets lie in
-    the brain, `measured` how good the run is.
+    the brain, `sensors` which channel and latency each is, `measured` how
+    good the run is. Where a sample is a word, `word_s` is how much of the
+    recording around its onset belongs to it, and `times_s` are onsets, evenly
+    spaced or not.
     """
 
     responses: Float[np.ndarray, "repeat sample target"]
@@ -61,67 +90,26 @@ class Cleaned(NamedTuple):
     warnings: list[Problem]
     censored: Bool[np.ndarray, " sample"] | None = None
     space: Space | None = None
-    measured: Measured | None = None
+    measured: "Measured | Sensed | None" = None
+    sensors: Sensors | None = None
+    word_s: tuple[float, float] | None = None
+    unit: str = "z"
 
 
 class Recording(Settings):
-    """A kind of recording sampled at a fixed rate, and how words meet its clock."""
+    """A kind of recording, and how words are laid beside its samples."""
 
-    design_settings: ClassVar[frozenset[str]] = frozenset({"how", "cutoff_hz", "delays", "derivatives"})
-
+    design_settings: ClassVar[frozenset[str]] = frozenset()  # those that change no clean recording
     has_places: ClassVar[bool] = False  # True where targets lie in the brain, so that scores can be painted on it
-
-    how: Literal["lanczos", "causal", "mean", "sum", "last", "glover", "spm"] = Field(
-        "lanczos",
-        description="how features of words become features of samples; lanczos looks 3 samples around, causal is the "
-        "same a sample later and never looks ahead; glover and spm lay the blood's answer at every word",
-    )
-    cutoff_hz: PositiveFloat | None = Field(
-        None, description="Hz; cut-off of the filters lanczos and causal; by default one over the sample spacing"
-    )
-    delays: tuple[int, ...] = Field(
-        (1, 2, 3, 4),
-        min_length=1,
-        description="samples between a word and its effect; negative ones read the future, as a control only; "
-        "with glover or spm 0, for the answer holds its own delay",
-    )
-    derivatives: int = Field(
-        0,
-        ge=0,
-        le=2,
-        description="with glover or spm: 1 adds the answer's derivative in time, 2 that in dispersion too",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _answer_holds_its_delay(cls, told: Any) -> Any:
-        if isinstance(told, dict) and told.get("how") in HRFS and "delays" not in told:
-            return told | {"delays": (0,)}
-        return told
-
-    @field_validator("delays")
-    @classmethod
-    def _each_once(cls, delays: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(delays)) < len(delays):
-            raise ValueError(f"delays {list(delays)} name a delay twice")
-        return delays
-
-    @model_validator(mode="after")
-    def _answered_once(self) -> "Recording":
-        if self.how in HRFS and self.delays != (0,):
-            raise ValueError(
-                f"delays {list(self.delays)} with how {self.how!r}: the answer would be modelled twice, by its curve and by "
-                "the delays; say delays: [0], or a how without a curve, such as lanczos"
-            )
-        if self.derivatives and self.how not in HRFS:
-            raise ValueError(
-                f"derivatives {self.derivatives} with how {self.how!r}: only glover and spm have derivatives"
-            )
-        return self
+    scans_lags: ClassVar[bool] = True  # False where every lag is a target of its own
 
     @abstractmethod
     def header(self, run: Run, folder: Path) -> Header:
         """Read the header of each presentation; refuse what cannot be a recording."""
+
+    def check_together(self, runs: list[Run], folder: Path) -> None:
+        """Refuse runs of one person that do not fit each other; from headers alone."""
+        return None
 
     def prepare(self, runs: list[Run], folder: Path, workers: int = 1) -> Any:
         """What all runs of one person share, found once and handed to `clean`; None where they share nothing."""
@@ -135,9 +123,9 @@ class Recording(Settings):
         the run stands alone. `workers` is how many processes may work.
         """
 
+    @abstractmethod
     def reach(self, tr_s: float) -> int:
-        """How many samples away a word still counts: the longest delay, or the length of the blood's answer."""
-        return max(map(abs, self.delays)) + (round(LENGTH_S / tr_s) if self.how in HRFS else 0)
+        """How many samples away a word still counts."""
 
     def realigned(self, run: Run) -> bool:
         """Is the head's motion corrected here?"""
@@ -155,50 +143,26 @@ class Recording(Settings):
         """The settings that change how words are laid beside it."""
         return {k: v for k, v in self.dump().items() if k in self.design_settings or k in ("kind", "version")}
 
+    @abstractmethod
     def design(
         self,
         features: Float[np.ndarray, "word feature"],
         onsets: Float[np.ndarray, " word"],
         times_s: Float[np.ndarray, " sample"],
-        sampled: Literal["event", "state"] = "event",
-    ) -> Float[np.ndarray, "sample delayed"]:
-        """Lay one run's features beside its samples: onto the clock, z-scored, delayed.
-
-        z-scored inside the run, so that no other run's words enter; a feature
-        that is constant in the run is 0. Delays never leave the run.
+        sampled: Literal["event", "state", "signal"] = "event",
+    ) -> Float[np.ndarray, "sample column"]:
+        """Lay one run's features beside its samples.
 
         Parameters
         ----------
         features : one row per word.
         onsets : s, on the words' clock.
-        times_s : s, start of each sample.
-        sampled : an event (a word happened) is filtered, summed or answered on
-            the clock and delayed; a state (how far the story is) is interpolated
-            and laid once, for it hardly changes from one sample to the next.
-
-        Returns
-        -------
-        Events: all features at the first delay, then at the next; with
-        derivatives, all features by the answer, then by each derivative of it.
+        times_s : s, start of each sample, or the onset of the word that it is.
+        sampled : an event (a word happened) acts from its onset on; a state
+            (how far the story is) is always there and hardly changes from one
+            sample to the next; a signal (the loudness) is always there and
+            changes, its rows are samples of it.
         """
-        spacing_s = float(np.diff(times_s[:2]).sum())
-        X = zscored(self.filtered(self._on_clock(features, onsets, times_s, sampled), spacing_s))
-        return X if sampled == "state" else lagged(X, self.delays)
-
-    def filtered(self, X: Float[np.ndarray, "sample column"], tr_s: float) -> Float[np.ndarray, "sample column"]:
-        """What else is done to one run's features on the clock, before they are z-scored and delayed: here nothing."""
-        return X
-
-    def _on_clock(
-        self, features: np.ndarray, onsets: np.ndarray, times_s: np.ndarray, sampled: str
-    ) -> Float[np.ndarray, "sample column"]:
-        """Filters, answers and lines are read in the middle of a sample; bins begin where the sample begins."""
-        how = "linear" if sampled == "state" else self.how
-        middle = times_s + np.diff(times_s[:2]).sum() / 2
-        if how in HRFS:
-            return answered(features, onsets, middle, how, self.derivatives)
-        cutoff = self.cutoff_hz if how in FILTERS else None
-        return to_grid(features, onsets, middle if how in (*FILTERS, "linear") else times_s, how=how, cutoff_hz=cutoff)
 
 
 def zscored(X: Float[np.ndarray, "sample column"]) -> Float[np.ndarray, "sample column"]:

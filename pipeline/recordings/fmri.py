@@ -10,10 +10,11 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, P
 from pipeline.problems import Problem, StudyError
 from pipeline.recordings import confounds as regressors
 from pipeline.recordings import quality, raw
-from pipeline.recordings.base import Cleaned, Header, Recording, problem
+from pipeline.recordings.base import Cleaned, Header, problem
 from pipeline.recordings.cleaning import high_passed
 from pipeline.recordings.confounds import Component, Confounds, Terms
 from pipeline.recordings.masks import Masking
+from pipeline.recordings.ongrid import OnGrid
 from pipeline.recordings.parcels import parcels
 from pipeline.recordings.presentation import Presentation, measured, present, together, told
 from pipeline.recordings.raw import Moved
@@ -30,7 +31,7 @@ def _several(value: Any) -> Any:
     return value if not isinstance(value, str) else [] if value == "none" else [value]
 
 
-class Fmri(Recording):
+class Fmri(OnGrid):
     """BOLD: one sample per volume; a target per voxel of the mask, vertex of the surface, or parcel.
 
     Drifts and confounds leave in one `nilearn.signal.clean` per presentation,
@@ -42,7 +43,7 @@ class Fmri(Recording):
     version: ClassVar[int] = 3
     has_places: ClassVar[bool] = True
     kind: Literal["fmri"] = "fmri"
-    design_settings: ClassVar[frozenset[str]] = Recording.design_settings | {"filter_features"}
+    design_settings: ClassVar[frozenset[str]] = OnGrid.design_settings | {"filter_features"}
     high_pass: NonNegativeFloat = Field(
         0.008, description="Hz; slower drifts are removed by cosines (128 s, SPM's habit); 0 keeps them"
     )

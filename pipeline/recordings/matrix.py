@@ -10,7 +10,6 @@ from pipeline.problems import Problem, StudyError, shown
 from pipeline.recordings.base import (
     Cleaned,
     Header,
-    Recording,
     check_shapes,
     known_tr,
     problem,
@@ -18,6 +17,7 @@ from pipeline.recordings.base import (
     why_unreadable,
     zscored,
 )
+from pipeline.recordings.ongrid import OnGrid
 from pipeline.runs import Run
 from pipeline.tables import missing_file, number, read_text_table
 
@@ -25,7 +25,7 @@ MOST_MISSING = 0.05  # share of targets with missing values from which a run is 
 FEWEST_SAMPLES = 30
 
 
-class Arrays(Recording):
+class Arrays(OnGrid):
     """Responses that somebody cleaned before: .npy, .h5, .nc, .tsv or .csv."""
 
     version: ClassVar[int] = 1

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.recordings.base import Cleaned, Measured
+from pipeline.recordings.base import Cleaned, Measured, Sensed
 from pipeline.runs import Run
+from pipeline.sensors import placed
 from pipeline.settings import as_json
 from pipeline.space import Space, from_told, told
 
@@ -19,11 +20,11 @@ def recorded(cleaned: Cleaned, run: Run) -> "xr.Dataset":
     import xarray as xr
 
     responses = cleaned.responses
-    facts = {"units": "z", "long_name": "response, mean over presentations"}
+    facts = {"units": cleaned.unit, "long_name": "response, mean over presentations"}
     mean = responses.mean(axis=0) if len(responses) > 1 else responses[0]
     ds = xr.Dataset({"responses": (("sample", "target"), mean, facts)})
     if len(responses) > 1:
-        about = {"units": "z", "long_name": "response to each presentation"}
+        about = {"units": cleaned.unit, "long_name": "response to each presentation"}
         ds["presentations"] = (("repeat", "sample", "target"), responses, about)
     times = ("sample", cleaned.times_s, {"units": "s", "long_name": "start of the sample on the words' clock"})
     ds = ds.assign_coords(time=times, target=np.array(cleaned.targets, dtype=str))
@@ -32,7 +33,11 @@ def recorded(cleaned: Cleaned, run: Run) -> "xr.Dataset":
     if cleaned.censored is not None:
         about = {"units": "1", "long_name": "1 where no fit and no score uses the sample"}
         ds["censored"] = ("sample", cleaned.censored.astype(np.uint8), about)
-    return _placed(_with_quality(ds, cleaned.measured), cleaned)
+    if cleaned.word_s is not None:
+        ds = ds.assign_attrs(word_start_s=cleaned.word_s[0], word_end_s=cleaned.word_s[1])
+    if cleaned.sensors is not None:
+        ds = placed(ds, cleaned.sensors)
+    return _in_space(_with_quality(ds, cleaned.measured), cleaned)
 
 
 def space_of(ds: "xr.Dataset") -> Space:
@@ -43,11 +48,11 @@ def space_of(ds: "xr.Dataset") -> Space:
     return from_told(json.loads(ds.attrs["space"]), places, ds["place_target"].values.tolist() if parcels else ())
 
 
-def _with_quality(ds: "xr.Dataset", measured: Measured | None) -> "xr.Dataset":
+def _with_quality(ds: "xr.Dataset", measured: Measured | Sensed | None) -> "xr.Dataset":
     if measured is None:
         return ds
     for name, (dims, units, long_name) in _MEASURES.items():
-        values = getattr(measured, name)
+        values = getattr(measured, name, None)
         if values is not None:
             ds[name] = (dims, np.asarray(values, np.float32), {"units": units, "long_name": long_name})
     return ds.assign_attrs(quality=as_json(measured.summary))
@@ -59,10 +64,16 @@ _MEASURES: dict[str, tuple[Any, str, str]] = {
     "motion": (("repeat", "sample", "axis"), "mm, degrees", "where the head was: x y z, rotations about x y z"),
     "tsnr": ("target", "1", "mean over standard deviation, after a straight line was taken away"),
     "carpet": (("row", "sample"), "z", "mean of neighbouring targets, before cleaning"),
+    "freqs_hz": ("frequency", "Hz", "frequencies of the spectra"),
+    "psd_before": (("channel", "frequency"), "unit^2/Hz", "power spectrum of each channel as it was recorded"),
+    "psd_after": (("channel", "frequency"), "unit^2/Hz", "power spectrum of each channel after cleaning"),
+    "evoked": (("channel", "latency"), "unit", "mean over words"),
+    "evoked_s": ("latency", "s", "time after word onset"),
+    "jitter_s": ("trigger", "s", "what is left of each trigger after the clocks were matched"),
 }
 
 
-def _placed(ds: "xr.Dataset", cleaned: Cleaned) -> "xr.Dataset":
+def _in_space(ds: "xr.Dataset", cleaned: Cleaned) -> "xr.Dataset":
     """How to go back to the brain: the space, and of parcels also their places."""
     space = cleaned.space
     if space is None:

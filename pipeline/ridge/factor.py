@@ -230,4 +230,6 @@ class Source:
 
 
 def _rest(n: int, rows: np.ndarray) -> np.ndarray:
-    return np.setdiff1d(np.arange(n), rows)
+    left = np.ones(n, bool)
+    left[rows] = False
+    return np.flatnonzero(left)
