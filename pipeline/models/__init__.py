@@ -3,8 +3,9 @@
 To add one: a file with a class that has `activations`, and a line in the table.
 """
 
+from pipeline.models.audio import Audio
 from pipeline.models.base import Activations, Model, Token
-from pipeline.models.controls import Position, Tokens, WordLength, WordRate
+from pipeline.models.controls import Duration, Position, Tokens, WordLength, WordRate
 from pipeline.models.events import Events
 from pipeline.models.frequency import Frequency
 from pipeline.models.oasm import Oasm
@@ -19,10 +20,12 @@ MODELS: dict[str, type[Model]] = {
     "surprisal": Surprisal,
     "wordrate": WordRate,
     "wordlength": WordLength,
+    "duration": Duration,
     "frequency": Frequency,
     "position": Position,
     "static": Static,
     "tokens": Tokens,
     "oasm": Oasm,
     "events": Events,
+    "audio": Audio,
 }

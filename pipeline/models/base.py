@@ -54,14 +54,16 @@ class Model(Settings):
 
     `sampled` says what a row is: an "event" happens once and is summed or
     filtered onto the clock of the recording, a "state" (the position in the
-    story) is always there and is interpolated. With `private`, the columns of
-    each run are features of that run alone. `reads` says which table of a run
-    it is given: that of its words, or that of the events of the experiment.
+    story) is always there and is interpolated, a "signal" (the loudness) is
+    always there and changes: its rows are samples. With `private`, the columns of
+    each run are features of that run alone. `reads` says what of a run it is
+    given: the table of its words, that of the events of the experiment, or the
+    sound that was heard.
     """
 
-    sampled: ClassVar[Literal["event", "state"]] = "event"
+    sampled: ClassVar[Literal["event", "state", "signal"]] = "event"
     private: ClassVar[bool] = False
-    reads: ClassVar[Literal["words", "events"]] = "words"
+    reads: ClassVar[Literal["words", "events", "audio"]] = "words"
     kind: str
 
     def activations(self, words: Mapping[str, Words], *, study_dir: Path) -> Iterator[Activations]:

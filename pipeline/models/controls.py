@@ -12,12 +12,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pipeline.models.base import Activations, Model, Words
 from pipeline.models.stretches import stretches
 
 _SETTLING_S = 20.0  # seconds in which the answer to the start of a story fades
+_SAME_S = 1e-6  # s; rounding of an onset
 
 
 class Control(Model):
@@ -38,13 +39,39 @@ class Control(Model):
 
 
 class WordRate(Control):
-    """1 for every word: summed onto the clock it is how many were heard."""
+    """1 for every word: summed onto the clock it is how many were heard.
+
+    Where a sample is a word (epochs around words) 1 for each says nothing.
+    With `neighbours_s` the two features are instead how many words begin
+    within that time before a word's onset, and how many after it.
+    """
 
     version: ClassVar[int] = 1
     kind: Literal["wordrate"] = "wordrate"
+    neighbours_s: PositiveFloat | None = Field(
+        None, description="s before and after each word in which others are counted; null: 1 for every word"
+    )
 
     def _features(self, words: Words, run: str) -> Float[np.ndarray, "word feature"]:
-        return np.ones((len(words), 1))
+        if self.neighbours_s is None:
+            return np.ones((len(words), 1))
+        return _neighbours(_onsets(words), self.neighbours_s)
+
+
+class Duration(Control):
+    """How long each word lasts, and how long it is silent between its end and the next word's onset; s.
+
+    Two features. The pause is 0 where the next word begins before the end,
+    and for the last word of a run, after which nobody knows.
+    """
+
+    version: ClassVar[int] = 1
+    kind: Literal["duration"] = "duration"
+
+    def _features(self, words: Words, run: str) -> Float[np.ndarray, "word feature"]:
+        onsets, durations = _onsets(words), np.asarray(words["duration"], float)
+        pauses = np.append(onsets[1:] - (onsets + durations)[:-1], np.zeros(min(len(onsets), 1)))
+        return np.column_stack([durations, np.maximum(pauses, 0.0)])
 
 
 class WordLength(Control):
@@ -110,6 +137,14 @@ class Tokens(Control):
         spoken = [word.strip().lower() for word in words["word"]]
         directions = {word: _direction(word, self.features) for word in set(spoken)}
         return np.array([directions[word] for word in spoken]).reshape(-1, self.features)
+
+
+def _neighbours(onsets: Float[np.ndarray, " word"], reach_s: float) -> Float[np.ndarray, "word 2"]:
+    """Words whose onset lies up to `reach_s` before each word's, and after it; those at the same time are neither."""
+    ordered, reach_s = np.sort(onsets), reach_s + _SAME_S
+    first, here = np.searchsorted(ordered, onsets - reach_s), np.searchsorted(ordered, onsets - _SAME_S)
+    beyond, last = np.searchsorted(ordered, onsets + _SAME_S), np.searchsorted(ordered, onsets + reach_s)
+    return np.column_stack([here - first, last - beyond]).astype(float)
 
 
 def _places(stretch: Int[np.ndarray, " word"]) -> Float[np.ndarray, "word 5"]:

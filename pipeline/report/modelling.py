@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _CONTROLS = {
-    "wordrate": "the number of words",
     "wordlength": "the number of letters",
+    "duration": "the duration of each word and of the pause after it",
+    "audio": "the acoustic envelope of the sound (root mean square, {sfreq:g} Hz)",
     "frequency": "how common each word is (Zipf frequency, wordfreq, language {language})",
     "tokens": "the identity of the word (hashed to {features} random features)",
 }
@@ -64,6 +65,11 @@ def _position(of: Mapping[str, Any]) -> str:
     return "the position in the run." if within == "story" else f"the place of each word in its {within}."
 
 
+def _wordrate(of: Mapping[str, Any]) -> str:
+    near = of.get("neighbours_s")
+    return "the number of words" + (f" that begin within {near:g} s before each word, and after it." if near else ".")
+
+
 def _events(of: Mapping[str, Any]) -> str:
     which = _listed(of["types"]) if of["types"] else "every type that occurs"
     return f"the types of events, one feature for each ({which})."
@@ -112,6 +118,7 @@ _DESCRIBED = {
     "transformer": _transformer,
     "surprisal": _surprisal,
     "static": _static,
+    "wordrate": _wordrate,
     "position": _position,
     "oasm": _oasm,
     "events": _events,

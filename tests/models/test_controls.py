@@ -22,7 +22,7 @@ def needs_nothing(kind):
     return True
 
 
-CONTROLS = [kind for kind in MODELS if needs_nothing(kind)]
+CONTROLS = [kind for kind in MODELS if needs_nothing(kind) and MODELS[kind].reads != "audio"]
 
 
 def features(kind, words, **settings):
