@@ -1,4 +1,4 @@
-"""A BIDS data set, as the scanner left it or as fMRIPrep prepared it."""
+"""A BIDS data set, as it was recorded or as fMRIPrep or mne-bids-pipeline prepared it."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    StringConstraints,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -16,8 +17,9 @@ from pydantic import (
 
 from pipeline import arrays
 from pipeline.datasets.base import Dataset
-from pipeline.datasets.bidsfiles import File, walk
-from pipeline.datasets.bidsrows import rows_of, splits
+from pipeline.datasets.bidsfiles import SENSED, File, Walked, look, walk
+from pipeline.datasets.bidsmeg import only_datatype, raw_signals, signals
+from pipeline.datasets.bidsrows import nothing, rows_of, splits
 from pipeline.datasets.bidsruns import (
     Image,
     asked,
@@ -32,7 +34,7 @@ from pipeline.datasets.bidsruns import (
 )
 from pipeline.datasets.bidsstimuli import PLACES, Stimuli
 from pipeline.datasets.manifest import COLUMNS, alike_but_for_case, grouped, read_targets, uneven_confounds
-from pipeline.problems import Problem, StudyError, shown
+from pipeline.problems import Problem, StudyError
 from pipeline.runs import Run
 from pipeline.settings import Label, Settings, as_json, expand
 
@@ -52,6 +54,9 @@ def _several(value: Any) -> Any:
 
 _OF_LABELS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_several), WithJsonSchema(_OF_LABELS)]
+
+Datatype = Literal["func", "meg", "eeg", "ieeg"]
+Proc = Annotated[str, StringConstraints(pattern=r"^(proc-)?[A-Za-z0-9]+(_[A-Za-z0-9]+)?$", max_length=50)]
 
 _PLACE = re.compile(r"\{(.*?)\}")
 
@@ -79,31 +84,46 @@ class Fmriprep(Settings):
 class Bids(Dataset):
     """A folder in BIDS form; runs are found by the entities in their names.
 
-    With `derivatives`, the images are those that fMRIPrep prepared, with their
-    masks and confounds; without, those the scanner wrote. Words come from
-    `events.tsv`, from `stimuli/`, or from where `words` says. One run label is
-    one stimulus, recognised by its words wherever it was presented.
+    With `derivatives`, recordings are those that fMRIPrep prepared, with their
+    masks and confounds, or that mne-bids-pipeline filtered or cleaned; without,
+    those that were taken. They are of one kind: that of `datatype`, or the only
+    one there is. Words come from `events.tsv`, from `stimuli/`, or from where
+    `words` says. One run label is one stimulus, recognised by its words
+    wherever it was presented.
     """
 
     version: ClassVar[int] = 1
     kind: Literal["bids"] = "bids"
     root: str = Field(description="folder of the data set; may use ${NAME} and ${NAME:-default}")
     derivatives: str | None = Field(
-        None, description="folder of fMRIPrep's outputs; none: images as the scanner wrote them; may use ${NAME}"
+        None,
+        description="folder of the outputs of fMRIPrep or mne-bids-pipeline; none: images and signals as they were taken; may use ${NAME}",
     )
+    datatype: Datatype | None = Field(None, description="kind of the recordings; none: the only one that is there")
     task: Labels = Field((), description="label or labels of the tasks; empty: every task with words or events")
     session: Labels = Field((), description="label or labels of the sessions; empty: all")
     space: Label | None = Field(
         None, description="space of the prepared images: MNI152NLin2009cAsym, T1w, fsaverage5, fsLR; func: their own"
     )
     res: Label | None = Field(None, description="res- or den- label of the prepared images; native: without one")
+    proc: Proc | None = Field(
+        None,
+        description="processing of MEG, EEG or iEEG: a proc- label (clean, filt, sss), if need be with the kind (clean_epo, clean_raw, filt_raw)",
+    )
     words: str | None = Field(
         None, description="where words are, below root, with {subject} {session} {task} {run} {stim}; none: found"
     )
     offset_s: float = Field(0.0, description="s; by how much words come later than the tables say")
     test: Labels = Field((), description="labels of runs or tasks that test, the others train; empty: unsaid")
-    recording: Label = Field("fmri", description="label of the recording in the study")
+    recording: Label | None = Field(
+        None, description="label of the recording in the study; none: fmri, or the datatype (meg, eeg, ieeg)"
+    )
     fmriprep: Fmriprep | None = Field(None, description="how fMRIPrep makes the derivatives that are not there yet")
+
+    @field_validator("proc")
+    @classmethod
+    def _label(cls, proc: str | None) -> str | None:
+        return proc and proc.removeprefix("proc-")
 
     @field_validator("words")
     @classmethod
@@ -119,6 +139,11 @@ class Bids(Dataset):
     def _somewhere(self) -> "Bids":
         if self.fmriprep is not None and not self.derivatives:
             raise ValueError("fmriprep needs `derivatives`: the folder its outputs go to")
+        of_images = next((name for name in ("space", "res", "fmriprep") if getattr(self, name) is not None), None)
+        if of_images and self.datatype in SENSED:
+            raise ValueError(f"{of_images} is for images, and datatype is {self.datatype}")
+        if self.proc and (of_images or self.datatype == "func"):
+            raise ValueError("proc is for MEG, EEG and iEEG; images are chosen by `space` and `res`")
         return self
 
     def dump(self, *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -162,9 +187,9 @@ class Bids(Dataset):
         derived = self.derived(study_dir)
         if self.fmriprep is None or derived is None:
             return []
-        files = asked(_walked(self.folder(study_dir), self.root), self.task, self.session)
+        files = asked(look(self.folder(study_dir), self.root).files, self.task, self.session)
         raw, _ = raw_images([f for f in files if f.subject == subject], combined=True)
-        images, _ = self._images(study_dir, files)
+        images, _ = self._images(study_dir, files, self._prepared(study_dir))
         read = [image for image in images if image.key in {r.key for r in raw}]
         return [derived / name for image in read for name in files_of(image)]
 
@@ -194,76 +219,65 @@ class Bids(Dataset):
 
     def _scan(self, study_dir: Path) -> Scan:
         root = self.folder(study_dir)
-        files = _walked(root, self.root)
-        images, problems = self._images(study_dir, asked(files, self.task, self.session))
-        stimuli = Stimuli(root, files, self.words, self.offset_s, strict=bool(self.task))
-        found, told = rows_of(images, stimuli, self._common(study_dir))
+        walked = look(root, self.root)
+        datatype, images, problems = self._found(study_dir, walked)
+        stimuli = Stimuli(root, walked.files, self.words, self.offset_s, strict=bool(self.task), datatype=datatype)
+        found, told = rows_of(images, stimuli, self._common(study_dir, datatype))
         rows, misnamed = splits(found, self.test)
         problems += told + misnamed + uneven_confounds(rows)
         problems += alike_but_for_case({c: [row[c] for row in rows] for c in ("subject", "run")})
         if not rows:
-            problems.append(self._nothing(files, images))
+            problems.append(nothing(walked.files, images, datatype))
         stopping = [p for p in problems if p.level == "error" and not p.subject]
         if stopping:
             raise StudyError(*dict.fromkeys([*stopping, *problems]))
         return _SCANS.setdefault(self._key(study_dir), Scan(rows, problems))
 
-    def _common(self, study_dir: Path) -> dict[str, str]:
+    def _found(self, study_dir: Path, walked: Walked) -> tuple[str, list[Image], list[Problem]]:
+        """The kind of the recordings, one of them for each run, and what is told of them."""
+        files, prepared = asked(walked.files, self.task, self.session), self._prepared(study_dir)
+        datatype = self._meant(files, prepared)
+        if datatype == "func":
+            return datatype, *self._images(study_dir, files, prepared)
+        raw, problems = raw_signals(files, walked.strays, datatype)
+        derived = self.derived(study_dir)
+        where = (derived, str(self.derivatives)) if derived else None
+        images, told = signals(raw, prepared, datatype, self.proc, where)
+        return datatype, images, problems + told
+
+    def _common(self, study_dir: Path, datatype: str) -> dict[str, str]:
         derived = self.derived(study_dir)
         where = from_root(derived, self.folder(study_dir)) if derived else ""
-        return {"recording": self.recording, "raw": "" if derived else "yes", "where": where}
+        label = self.recording or ("fmri" if datatype == "func" else datatype)
+        return {"recording": label, "raw": "" if derived else "yes", "where": where}
 
-    def _images(self, study_dir: Path, files: list[File]) -> tuple[list[Image], list[Problem]]:
+    def _meant(self, files: list[File], prepared: list[File]) -> str:
+        """The kind of recordings that is said, that other settings are about, or that alone is there."""
+        if self.datatype or self.space or self.res or self.fmriprep:
+            return self.datatype or "func"
+        sensed = self.proc is not None
+        return only_datatype(prepared, sensed) or only_datatype(files, sensed) or "func"
+
+    def _prepared(self, study_dir: Path) -> list[File]:
+        """The files of the derivatives, of the tasks and sessions that are asked for."""
+        derived = self.derived(study_dir)
+        return asked(walk(derived), self.task, self.session) if derived and derived.is_dir() else []
+
+    def _images(self, study_dir: Path, files: list[File], prepared: list[File]) -> tuple[list[Image], list[Problem]]:
         """One image for each run."""
         raw, problems = raw_images(files, combined=self.fmriprep is not None)
         derived = self.derived(study_dir)
         if derived is None:
             return raw, problems
-        prepared, told = self._prepared(derived)
-        if self.fmriprep is None:
-            there = {image.key: image for image in chosen(prepared, self.space, self.res)}
-            return list(there.values()), told + unprepared([image for image in raw if image.key not in there])
-        # what is there already counts only if it is what the container would make: nothing changes when it has run
-        there = {image.key: image for image in prepared if image.kind == self._predicted(image).kind}
-        return list(({image.key: self._predicted(image) for image in raw} | there).values()), told
-
-    def _prepared(self, derived: Path) -> tuple[list[Image], list[Problem]]:
-        files = asked(walk(derived), self.task, self.session) if derived.is_dir() else []
-        images, problems = prepared_images(files)
+        images, told = prepared_images(prepared)
         if not images and self.fmriprep is None:
             raise StudyError(no_derivatives(derived, str(self.derivatives)))
-        return images, problems
-
-    def _nothing(self, files: list[File], images: list[Image]) -> Problem:
-        tasks = sorted({f.entities["task"] for f in files if f.suffix == "bold" and "task" in f.entities})
-        sessions = sorted({f.entities["ses"] for f in files if "ses" in f.entities})
-        found = f"{len(images)} images; tasks {shown(tasks)}" + (f"; sessions {shown(sessions)}" if sessions else "")
-        return Problem(
-            "E-DATA-51", "no run of the data set has both images and words or events", field="dataset.task, dataset.session",
-            found=found, expected="*_bold images in sub-*/[ses-*/]func, and words in *_events.tsv, stimuli/ or where dataset.words says",
-            fix="mend dataset.task and dataset.session, or say in dataset.words where the words are",
-        )  # fmt: skip
+        if self.fmriprep is None:
+            there = {image.key: image for image in chosen(images, self.space, self.res)}
+            return list(there.values()), told + unprepared([image for image in raw if image.key not in there])
+        # what is there already counts only if it is what the container would make: nothing changes when it has run
+        there = {image.key: image for image in images if image.kind == self._predicted(image).kind}
+        return list(({image.key: self._predicted(image) for image in raw} | there).values()), told
 
 
 _SCANS: dict[str, Scan] = {}  # one look at the data set for each process and settings
-
-
-def _walked(root: Path, as_written: str) -> list[File]:
-    if not root.is_dir():
-        raise StudyError(
-            Problem(
-                "E-DATA-02", "the data set's folder is not there", field="dataset.root", found=shown(as_written),
-                expected="a folder in BIDS form", why=f"searched from {Path.cwd().name}/",
-                fix="mend dataset.root, or set the environment variable it names",
-            )
-        )  # fmt: skip
-    files = walk(root)
-    if not any(file.subject for file in files):
-        there = sorted(path.name for path in root.iterdir())[:8]
-        raise StudyError(
-            Problem(
-                "E-DATA-50", "no BIDS data set: nobody's files are there", field="dataset.root", found=shown(there, 200),
-                expected="folders sub-*/func or sub-*/ses-*/func with *_bold.nii.gz", fix="name the folder that holds sub-*",
-            )
-        )  # fmt: skip
-    return files

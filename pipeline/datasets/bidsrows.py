@@ -3,7 +3,7 @@
 import difflib
 from typing import NamedTuple
 
-from pipeline.datasets.bidsfiles import natural
+from pipeline.datasets.bidsfiles import SENSED, File, natural
 from pipeline.datasets.bidsruns import Image
 from pipeline.datasets.bidsstimuli import Known, Stimuli
 from pipeline.datasets.manifest import COLUMNS
@@ -42,7 +42,7 @@ def rows_of(
             continue
         label, canonical, start_s = known.recognised(heard)
         first = firsts.setdefault((image.run["sub"], label), _First(start_s, image.path))
-        if abs(first.start_s - start_s) > MOST_APART_S:
+        if image.form != "signals" and abs(first.start_s - start_s) > MOST_APART_S:
             problems.append(_apart(image, label, first, start_s))
             continue
         sources = {"words": canonical.words, "events": canonical.events, "audio": canonical.audio}
@@ -68,9 +68,28 @@ def splits(rows: list[dict[str, str]], test: tuple[str, ...]) -> tuple[list[dict
     return found, problems
 
 
+def nothing(files: list[File], images: list[Image], datatype: str) -> Problem:
+    """No run can be used: says which tasks and sessions there are."""
+    of_runs = [f for f in files if f.suffix in ("bold", *SENSED)]
+    tasks = sorted({f.entities["task"] for f in of_runs if "task" in f.entities})
+    sessions = sorted({f.entities["ses"] for f in files if "ses" in f.entities})
+    what = "images" if datatype == "func" else "recordings"
+    where = (
+        "*_bold images in sub-*/[ses-*/]func"
+        if datatype == "func"
+        else f"*_{datatype} recordings in sub-*/[ses-*/]{datatype}"
+    )
+    found = f"{len(images)} {what}; tasks {shown(tasks)}" + (f"; sessions {shown(sessions)}" if sessions else "")
+    return Problem(
+        "E-DATA-51", f"no run of the data set has both {what} and words or events", field="dataset.task, dataset.session",
+        found=found, expected=f"{where}, and words in *_events.tsv, stimuli/ or where dataset.words says",
+        fix="mend dataset.task and dataset.session, or say in dataset.words where the words are",
+    )  # fmt: skip
+
+
 def _written(image: Image) -> dict[str, str]:
     """The entities as the file's name has them: a pattern of words means run-01 and not run-1."""
-    name = image.path.rpartition("/")[2]
+    name = (image.source or image.path).rpartition("/")[2]
     return dict(pair.split("-", 1) for pair in name.split("_") if "-" in pair)
 
 
@@ -102,8 +121,8 @@ def _apart(image: Image, label: str, first: _First, start_s: float) -> Problem:
     return Problem(
         "W-DATA-52", f"a presentation of run {label} is left out: it does not start when the first one does",
         file=image.path, found=f"words come {abs(later):g} s {'later' if later > 0 else 'earlier'} than in {first.path}",
-        expected=f"less than {MOST_APART_S:g} s apart", why="the volumes of presentations are laid over one another",
-        fix="cut the volumes before the stimulus from one of them, or make it a recording of its own",
+        expected=f"less than {MOST_APART_S:g} s apart", why="the samples of presentations are laid over one another",
+        fix="cut what comes before the stimulus from one of them, or make it a recording of its own",
         subject=image.run["sub"],
     )  # fmt: skip
 

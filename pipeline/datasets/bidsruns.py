@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from pipeline.datasets.bidsfiles import File, misplaced
 from pipeline.problems import Problem, StudyError, shown
 
-Form = Literal["volume", "surface", "cifti"]
+Form = Literal["volume", "surface", "cifti", "signals"]
 OWN_SPACE = "func"  # fMRIPrep's name for images that stay where they were taken
 _DERIVED = ("space", "cohort", "res", "den", "desc", "hemi")  # what tells images of one run apart
 _VOLUMES, _SURFACE, _CIFTI = (".nii", ".nii.gz"), ".func.gii", ".dtseries.nii"
@@ -29,6 +29,8 @@ class Image(NamedTuple):
     res: str = ""
     mask: str = ""
     confounds: str = ""
+    proc: str = ""  # of signals: what was done to them and what they are: "meg", "filt_raw", "clean_epo"
+    source: str = ""  # what it was made of, where its own name does not tell the run
 
     @property
     def key(self) -> tuple[tuple[str, str], ...]:
@@ -198,12 +200,12 @@ def from_root(folder: Path, root: Path) -> str:
     return Path(os.path.relpath(folder.resolve(), root.resolve())).as_posix()
 
 
-def unprepared(absent: list[Image]) -> list[Problem]:
-    """Raw runs of which there are no prepared images in the space that was chosen, person by person."""
+def unprepared(absent: list[Image], tool: str = "fMRIPrep") -> list[Problem]:
+    """Raw runs of which there are no prepared images of the space or kind that was chosen, person by person."""
     by_subject: dict[str, list[str]] = {}
     for image in absent:
         by_subject.setdefault(image.run["sub"], []).append(image.path)
-    fix = "run fMRIPrep on them if they should count"
+    fix = f"run {tool} on them if they should count"
     return [
         Problem(
             "W-DATA-50", f"{len(paths)} runs have no prepared images and are left out", field="dataset.derivatives",
@@ -214,15 +216,20 @@ def unprepared(absent: list[Image]) -> list[Problem]:
 
 def no_derivatives(derived: Path, as_written: str) -> Problem:
     """No prepared images in the folder: says what was looked for, and where such images are instead."""
+    told, inside = beside(derived)
+    return Problem(
+        "E-FMRI-15", "no images of fMRIPrep are in the derivatives folder", field="dataset.derivatives", found=shown(as_written) + told,
+        expected="sub-*/[ses-*/]func/*_desc-preproc_bold.nii.gz, *_hemi-L_space-*_bold.func.gii or *_bold.dtseries.nii",
+        why="names are read as fMRIPrep writes them since 1.2; task and session must be those of the study",
+        fix=f"did you mean {inside!r}?" if inside else "name the folder that holds sub-*, or leave dataset.derivatives out",
+    )  # fmt: skip
+
+
+def beside(derived: Path) -> tuple[str, str]:
+    """What a folder of derivatives holds, and the folder in or beside it that may be meant."""
     near = [p for p in (derived, derived.parent) if p.is_dir()]
     folders = sorted(d.name + "/" for p in near[:1] for d in p.iterdir() if d.is_dir() and not d.name.startswith("."))
     holding = [d for d in folders if any((near[0] / d).glob("sub-*"))]
     close = difflib.get_close_matches(derived.name + "/", holding, n=1, cutoff=0.3) or holding[:1]
     inside = f"{near[0].name}/{close[0]}".rstrip("/") if close and not close[0].startswith("sub-") else ""
-    return Problem(
-        "E-FMRI-15", "no images of fMRIPrep are in the derivatives folder", field="dataset.derivatives", found=shown(as_written)
-        + (f", which holds {shown(folders[:6], 200)}" if derived.is_dir() else ", which is not there"),
-        expected="sub-*/[ses-*/]func/*_desc-preproc_bold.nii.gz, *_hemi-L_space-*_bold.func.gii or *_bold.dtseries.nii",
-        why="names are read as fMRIPrep writes them since 1.2; task and session must be those of the study",
-        fix=f"did you mean {inside!r}?" if inside else "name the folder that holds sub-*, or leave dataset.derivatives out",
-    )  # fmt: skip
+    return f", which holds {shown(folders[:6], 200)}" if derived.is_dir() else ", which is not there", inside

@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from pipeline.datasets.bidsfiles import File, Inherited
-from pipeline.datasets.transcripts import ENDINGS
-from pipeline.datasets.words import BLANK, read_words, words_among
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.tables import missing_file, number
+from pipeline.transcripts import ENDINGS
+from pipeline.words import BLANK, read_words, words_among
 
 SAME_TIME_S = 0.01  # onsets of one stimulus differ by less between log files
 PLACES = ("subject", "session", "task", "run", "stim")  # what a pattern of words may name
+_ALSO_OF_EVENTS = ("proc", "split")  # entities that tell no runs apart and may stand in the names of their tables
 _LONGEST = 50  # characters of a label
 
 
@@ -32,7 +33,7 @@ class Told(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What somebody met in a run; `start_s` is the time of the first volume on the clock of the table."""
+    """What somebody met in a run; `start_s` is the time of the first sample on the clock of the table."""
 
     words: str
     events: str
@@ -48,15 +49,18 @@ class Heard(NamedTuple):
 class Stimuli:
     """Finds the words of each run: named by a pattern, in its events, or in `stimuli/`."""
 
-    def __init__(self, root: Path, files: list[File], pattern: str | None, offset_s: float, strict: bool = False):
+    def __init__(
+        self, root: Path, files: list[File], pattern: str | None, offset_s: float, strict: bool = False,
+        datatype: str = "func",
+    ):  # fmt: skip
         self.root, self.pattern, self.offset_s, self.strict = root, pattern, offset_s, strict
-        self._events = Inherited(files, "events", ".tsv")
+        self._events = Inherited(files, "events", ".tsv", datatype)
         self._files = _stimulus_files(root)
         self._read: dict[str, tuple[tuple[str, ...], np.ndarray, np.ndarray]] = {}
 
     def of(self, run: dict[str, str], written: dict[str, str]) -> tuple[Heard | None, list[Problem]]:
         """What was met in a run, None where nothing is known; `written` are the entities as file names have them."""
-        name = self._events.of(run)
+        name = self._events.of(run | {key: written[key] for key in _ALSO_OF_EVENTS if key in written})
         told = _told_of((self.root / name).read_bytes()) if name and (self.root / name).is_file() else Told("")
         task = run.get("task", "")
         label = f"{task}{'run' * ('run' in run)}{run.get('run', '')}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.datasets.base import Dataset
+from pipeline.datasets.bidsfiles import FOLDERS
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.runs import Run
 from pipeline.settings import expand
@@ -106,14 +107,20 @@ def _turn(row: dict[str, str]) -> float:
 def _run(rows: list[dict[str, str]]) -> Run:
     """One run from its presentations, in their order."""
     first = {column: "" if value in _BLANK else value for column, value in rows[0].items()}
-    tr_s, start_s = number(first["tr_s"]), number(first["start_s"])
+    tr_s, starts = number(first["tr_s"]), [_start(row) for row in rows]
     return Run(
         subject=first["subject"], run=first["run"], recording=first["recording"],
         responses=tuple(row["responses"] for row in rows), words=first["words"], split=first["split"],
-        tr_s=None if tr_s != tr_s else tr_s, start_s=0.0 if start_s != start_s else start_s, mask=first["mask"],
+        tr_s=None if tr_s != tr_s else tr_s, start_s=starts[0], mask=first["mask"],
         confounds=tuple(row["confounds"] for row in rows if row["confounds"] not in _BLANK), events=first["events"],
         audio=first["audio"], raw=_RAW.get(first["raw"].lower(), False), space=first["space"],
+        starts_s=tuple(starts) if len(set(starts)) > 1 else (),
     )  # fmt: skip
+
+
+def _start(row: dict[str, str]) -> float:
+    start_s = number(row["start_s"])
+    return start_s if start_s == start_s else 0.0
 
 
 def _unknown_columns(frame: "pd.DataFrame") -> list[Problem]:
@@ -247,10 +254,15 @@ def _absent_files(frame: "pd.DataFrame", folder: Path) -> list[Problem]:
     for column in ("responses", "words", "mask", "confounds", "events", "audio"):
         for (subject, name), rows in frame.groupby(["subject", column], sort=False):
             if name not in _BLANK:
-                if not (folder / name).is_file():
+                if not _is_there(folder / name, column):
                     problems.append(missing_file(folder / name, name, "DATA", {"subject": subject}))
             elif column == "responses" or (column == "words" and rows["events"].isin(_BLANK).any()):
                 fix = "name a file" if column == "responses" else "name a file, or one of event types in `events`"
                 summary = f"no file is named in {column!r}"
                 problems.append(Problem("E-DATA-12", summary, file="runs.tsv", field=column, fix=fix, subject=subject))
     return problems
+
+
+def _is_there(path: Path, column: str) -> bool:
+    """Is it a file, or a recording that some makers write as a folder?"""
+    return path.is_file() or (column == "responses" and path.suffix in FOLDERS and path.is_dir())

@@ -117,6 +117,13 @@ def test_only_the_places_of_functional_files_are_walked(tree):
     assert {file.path.removesuffix("_bold.nii.gz") for file in walk(tree.root)} == inside
 
 
+@pytest.mark.parametrize("folder", ["func_old", "functional", "meg2"])
+def test_a_folder_whose_name_begins_like_one_of_bids_is_not_entered(tree, folder):
+    tree.run("01", "task-story", events=spoken(STORY))
+    tree.file(f"sub-01/{folder}/sub-01_task-tale_bold.nii.gz")
+    assert [run.run for run in tree.runs()] == ["story"] and tree.told() == {}
+
+
 # -- runs of people -----------------------------------------------------------------------------------------------
 
 
@@ -726,7 +733,7 @@ def test_ds000001_fmriprep_has_three_spaces_to_choose_from(tmp_path):
 @real
 def test_a_data_set_whose_events_have_no_types_says_what_is_missing():
     with pytest.raises(StudyError) as caught:
-        Bids(root=str(SKELETONS / "ds000117")).runs(STUDY)
+        Bids(root=str(SKELETONS / "ds000117"), datatype="func").runs(STUDY)
     codes = {p.code: p for p in caught.value.problems}
     assert "facerecognition" in codes["E-DATA-51"].found and "trial_type" in codes["W-DATA-51"].expected
 

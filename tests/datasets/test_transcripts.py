@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from laboratory import DATA
 
-from pipeline.datasets.words import against_run, read_events, read_words, stimulus
 from pipeline.problems import StudyError
 from pipeline.runs import Run
+from pipeline.words import against_run, read_events, read_words, stimulus
 
 SAID = [(0.5, 0.25, "so"), (0.75, 0.5, "don't"), (2.0, 0.125, 'a "quote"')]
 FRAME = pd.DataFrame(SAID, columns=["onset", "duration", "word"])
