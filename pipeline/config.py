@@ -100,6 +100,27 @@ class Study(Settings):
                     f"models.{label}: split 'contiguous' tests parts of a run, and this model's context reaches across "
                     "their borders; split by runs, reset the context (reset: sentence), or say across_folds: true"
                 )
+        for label in self.recordings:
+            if unknown := [m for m in self.passive_of(label) if m not in self.models]:
+                raise ValueError(
+                    f"recordings.{label}.passive names {unknown[0]!r}, which is not among the models: {', '.join(self.models)}"
+                )
+            if self.passive_of(label) and self.by_delay(label):
+                raise ValueError(
+                    f"recordings.{label}.passive is for epochs around words: moments of the continuous form are before one "
+                    "word and after another; say form: epochs, or leave it out"
+                )
+            if self.passive_of(label) and not self.predicting(label):
+                raise ValueError(
+                    f"recordings.{label}.passive names every model, and none is left to predict them; name fewer"
+                )
+            if unknown := [m for m in self.beside_of(label) if m not in self.models or m in self.trained()]:
+                raise ValueError(
+                    f"recordings.{label}.beside names {unknown[0]!r}, which is no control among the models: "
+                    f"{', '.join(m for m in self.models if m not in self.trained())}"
+                )
+            if self.beside_of(label) and not self.trained():
+                raise ValueError(f"recordings.{label}.beside: there is no trained model for controls to stand beside")
         if self.report.lag_scan not in ("auto", "none", *self.models):
             raise ValueError(
                 f"report.lag_scan names {self.report.lag_scan!r}; known: auto, none, {', '.join(self.models)}"
@@ -130,18 +151,25 @@ class Study(Settings):
     def for_stage(self, stage: str, *, recording: str = "", model: str = "") -> dict[str, Any]:
         """The settings that change the results of a stage, and no others."""
         found: dict[str, Any] = {"seed": self.seed} if stage in ("ceiling", "compare", "group") else {}
-        if stage in ("simulate", "words", "events", "clean", "encode", "lags", "ceiling", "report"):
+        if stage in (*_FITTING, "simulate", "words", "events", "clean", "ceiling", "report"):
             found["dataset"] = self.dataset.dump()
         if stage == "clean":
             found["recording"] = self.recordings[recording].for_clean()
-        if stage in ("encode", "lags"):
+        if stage in _FITTING:
             found["seed"] = self.seed if self.leaky() else 0  # only a shuffled split draws
             found |= {"recording": self.recordings[recording].for_design(), "encoding": self.encoding.dump()}
         if stage == "lags":
             found["model"] = self.scanned()
+        if stage in ("latencies", "passive", "beside"):
+            found |= {"comparison": self.comparison.dump(), "weights": list(self.weights().items())}
+            found["draws"] = self.seed  # of intervals and tests; the fits have their own
+        if stage == "passive":
+            found |= {"passive": list(self.passive_of(recording)), "models": list(self.predicting(recording))}
+        if stage == "beside":
+            found |= {"beside": list(self.beside_of(recording)), "models": list(self.trained())}
         if stage == "activate":
             found["model"] = self.models[model].dump()
-            found |= {"dataset": self.dataset.dump()} if self.models[model].reads == "events" else {}
+            found |= {"dataset": self.dataset.dump()} if self.models[model].reads != "words" else {}
         if stage == "ceiling":
             found |= {
                 "ceiling": self.ceiling.dump(),
@@ -194,6 +222,34 @@ class Study(Settings):
         moved = {label: w for label, w in self.weights().items() if self.models[label].sampled == "event"}
         return next((label for label, w in moved.items() if w == "trained"), next(iter(moved), ""))
 
+    def scans(self, recording: str) -> bool:
+        """Is there a lag scan of this recording? Not where every lag is a target of its own."""
+        return bool(self.scanned()) and self.recordings[recording].scans_lags
+
+    def in_time(self, recording: str) -> bool:
+        """Is a recording resolved in time, so that its scores have a time course?"""
+        return not self.recordings[recording].scans_lags
+
+    def by_delay(self, recording: str) -> bool:
+        """Is the time course of a recording one over delays, for which models are fitted again?"""
+        return self.in_time(recording) and getattr(self.recordings[recording], "form", "") == "continuous"
+
+    def passive_of(self, recording: str) -> tuple[str, ...]:
+        """The models whose features also stand in the place of the brain."""
+        return tuple(getattr(self.recordings[recording], "passive", ()))
+
+    def beside_of(self, recording: str) -> tuple[str, ...]:
+        """The controls that stand beside each trained model of a recording."""
+        return tuple(getattr(self.recordings[recording], "beside", ()))
+
+    def trained(self) -> tuple[str, ...]:
+        """The models with trained weights."""
+        return tuple(label for label, w in self.weights().items() if w == "trained")
+
+    def predicting(self, recording: str) -> tuple[str, ...]:
+        """The models that a passive target is predicted from: the trained ones, else all others."""
+        return self.trained() or tuple(label for label in self.models if label not in self.passive_of(recording))
+
     def weights(self) -> dict[str, str]:
         """Model -> trained, random, shuffled, spectrum, shuffledwords, or empty for a control."""
         return {label: _weights_of(model) for label, model in self.models.items()}
@@ -209,6 +265,9 @@ class Study(Settings):
     def leaky(self) -> bool:
         """Do neighbouring samples stand in training and test?"""
         return self.encoding.leaky
+
+
+_FITTING = ("encode", "lags", "latencies", "passive", "beside")  # stages that lay designs beside recordings
 
 
 def _reads_across(model: Model) -> bool:

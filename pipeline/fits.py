@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MOST_AT_EDGE = 0.05  # share of fits at an end of the alpha grid from which it is worth a warning
+MOST_CLIPPED = 0.01  # share of a target's values beyond its limits; artefacts are fewer
 _WIDER = 1e3  # by how much the grid suggested reaches further
 
 
@@ -38,14 +39,21 @@ def fits_of(model: str, scores: "xr.Dataset", grid: Float[np.ndarray, " alpha"])
     return Fits(
         model, at_edge, tuple(float(a) for a in grid), tuple(counts / max(counts.sum(), 1)),
         n_samples=scores.sizes["sample"], n_columns=total, n_constant=constant, n_repeated=repeated,
+        clipped=_clipped(scores),
     )  # fmt: skip
+
+
+def _clipped(scores: "xr.Dataset") -> float:
+    """The largest share of a target's values that lay beyond the robust limits of a fold."""
+    return float(scores["clipped"].max()) / scores.sizes["sample"] if "clipped" in scores else 0.0
 
 
 def problems(found: Iterable[Fits], subject: str) -> list[Problem]:
     """Grids that end too early, and designs with columns that add nothing."""
     every = list(found)
     at_edge = [_at_edge(fits, subject) for fits in every if fits.edge_share > MOST_AT_EDGE]
-    return at_edge + [_idle(fits, subject) for fits in every if fits.n_constant or fits.n_repeated]
+    clipped = [_cut_off(fits, subject) for fits in every[:1] if fits.clipped > MOST_CLIPPED]  # the same for every model
+    return at_edge + [_idle(fits, subject) for fits in every if fits.n_constant or fits.n_repeated] + clipped
 
 
 def _at_edge(fits: Fits, subject: str) -> Problem:
@@ -71,6 +79,14 @@ def _idle(fits: Fits, subject: str) -> Problem:
         "W-ENCODE-02", f"the design of {fits.model} has columns that add nothing", found=told(fits), subject=subject, model=fits.model,
         why="they are harmless to ridge, but features that never change or stand twice are often a mistake",
         fix="look at the features; twice the same feature is penalised half as much",
+    )  # fmt: skip
+
+
+def _cut_off(fits: Fits, subject: str) -> Problem:
+    return Problem(
+        "W-ENCODE-03", "many values were cut off at the robust limits of their channel", field="clip", found=f"up to {fits.clipped:.1%} of a target's",
+        expected=f"at most {MOST_CLIPPED:.0%}", why="a response that is always that large becomes a constant and has no score",
+        fix="mark the bad stretches by annotations or reject them, or say clip: null", subject=subject,
     )  # fmt: skip
 
 

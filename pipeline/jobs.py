@@ -60,7 +60,7 @@ class Job(NamedTuple):
 
 def load_words(path: Path) -> "pd.DataFrame":
     """A table that `words` or `events` wrote."""
-    from pipeline.datasets.words import TEXT
+    from pipeline.words import TEXT
 
     return arrays.load_table(path, text=(*TEXT, "trial_type"))
 
@@ -108,10 +108,26 @@ def expected(study: Study, out: Layout, left_out: tuple[str, ...] = ()) -> list[
         own += [out.recording(*which, run) for run in plan.labels(*which)]
         own += [out.scores(*which, model) for model in study.models]
         own += [out.ceiling(*which), out.layers(*which), out.comparison(*which)]
-        own += [out.lags(*which)] if study.scanned() else []
+        own += [out.lags(*which)] if study.scans(which[1]) else []
+        own += courses_of(study, out, which)
         own += maps_of(study, out, which, plan.runs[which][0])
     pages = [out.subject_page(subject) for subject in plan.subjects]
-    return made + shared + own + pages + [out.top(name) for name in TOP_FILES]
+    grouped = GROUP_COURSES if in_time(study, plan) else ()
+    return made + shared + own + pages + [out.top(name) for name in (*TOP_FILES, *grouped)]
+
+
+def courses_of(study: Study, out: Layout, which: tuple[str, str]) -> list[Path]:
+    """The time courses of one subject's recording and what is made of them; none where it is not resolved in time."""
+    if not study.in_time(which[1]):
+        return []
+    found = [out.latencies(*which), out.peaks(*which), out.clusters(*which), out.courses(*which)]
+    found += [out.passive(*which)] if study.passive_of(which[1]) else []
+    return found + ([out.beside(*which)] if study.beside_of(which[1]) else [])
+
+
+def in_time(study: Study, plan: Plan) -> list[tuple[str, str]]:
+    """The subjects and recordings that have time courses."""
+    return [which for which in plan.runs if study.in_time(which[1])]
 
 
 def maps_of(study: Study, out: Layout, which: tuple[str, str], run: Run) -> list[Path]:
@@ -125,6 +141,7 @@ def maps_of(study: Study, out: Layout, which: tuple[str, str], run: Run) -> list
     return [out.map(subject, name) for name in names]
 
 
+GROUP_COURSES = ("group_latencies.tsv", "group_clusters.tsv")
 TOP_FILES = (
     "group_layers.tsv", "group_comparison.tsv", "group.html", "index.html", "methods.md",
     "dataset_description.json", "manifest.json",
@@ -156,7 +173,10 @@ def _wanted_of(
     }
     found = [(out.recording(*whose, run), of_stage["clean"]) for run in plan.labels(*whose)]
     found += [(out.scores(*whose, model), of_stage["encode"]) for model in study.models]
-    found += [(out.lags(*whose), study.for_stage("lags", recording=recording))] if study.scanned() else []
+    found += [(out.lags(*whose), study.for_stage("lags", recording=recording))] if study.scans(recording) else []
+    for path in courses_of(study, out, whose):
+        stage = {out.passive(*whose): "passive", out.beside(*whose): "beside"}.get(path, "latencies")
+        found.append((path, study.for_stage(stage, recording=recording)))
     settings = study.for_stage("maps", recording=recording)
     found += [(path, settings) for path in maps_of(study, out, whose, plan.runs[whose][0])]
     return [*found, (out.ceiling(*whose), of_stage["ceiling"]), (out.layers(*whose), of_stage["compare"])]

@@ -39,6 +39,25 @@ class Layout:
     def lags(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_lags.tsv")
 
+    def latencies(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_latencies.tsv")
+
+    def peaks(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_peaks.tsv")
+
+    def clusters(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_clusters.tsv")
+
+    def courses(self, subject: str, recording: str) -> Path:
+        """Nested scores of every model by fold, channel and latency."""
+        return self._of_subject(subject, f"recording-{recording}_courses.nc")
+
+    def passive(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_passive.tsv")
+
+    def beside(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_beside.tsv")
+
     def map(self, subject: str, name: str) -> Path:
         """A map of the brain; `name` begins with the subject's label, as BIDS has it."""
         return self.root / f"sub-{subject}" / "func" / name

@@ -18,7 +18,9 @@ from pipeline.layout import Layout
 from pipeline.problems import Problem, StudyError
 
 REPOSITORY = Path(__file__).parent.parent
-_PER_SUBJECT = ("fmriprep", "clean", "encode", "lags", "ceiling", "maps", "compare", "report")
+_PER_SUBJECT = (
+    "fmriprep", "clean", "encode", "lags", "ceiling", "maps", "compare", "latencies", "passive", "beside", "report",
+)  # fmt: skip
 
 
 class Order(NamedTuple):

@@ -10,7 +10,6 @@ from pipeline import arrays
 from pipeline.aligning import (
     EXPECTED_S,
     align,
-    envelope_of,
     followed,
     timing_problems,
     together,
@@ -22,6 +21,7 @@ from pipeline.jobs import Job
 from pipeline.problems import Problem, StudyError
 from pipeline.report import AlignedRun, AlignedTogether, LagScan, QualityPart
 from pipeline.runs import Run
+from pipeline.sound import envelope_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ def timing(job: Job, study: Study, runs: list[AlignedRun]) -> Timing:
     found = together(runs)
     problems = timing_problems(runs, job.subject) + together_problems(found, job.subject)
     path = job.out.lags(job.subject, job.recording)
-    if not study.scanned():
+    if not study.scans(job.recording):
         return Timing(found, [], problems, [])
     table = arrays.load_table(path, text=("subject", "recording", "model", "layer"))
     first, (r, low, high) = table.iloc[0], (table[c].to_numpy(float) for c in ("r", "r_low", "r_high"))
@@ -103,6 +103,8 @@ def quality_of(run: Run, ds: "xr.Dataset") -> QualityPart | None:
     if "quality" not in ds.attrs:
         return None
     told = arrays.attribute(ds, "quality")
+    if told.get("kind") == "meg":  # `sensing.sensed` reads it
+        return None
     arrays_of = {name: ds[name].values for name in ("fd_mm", "dvars", "motion", "carpet", "tsnr") if name in ds}
     return QualityPart(
         run=run.run, tr_s=float(ds.attrs["tr_s"]), n_volumes=ds.sizes["sample"], route=told["route"],

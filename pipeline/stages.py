@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline import arrays
 from pipeline.config import Study, component
-from pipeline.jobs import Job, expected, load_tables, load_words
+from pipeline.coursestages import beside, latencies, passive  # noqa: F401  the verbs find them here
+from pipeline.jobs import GROUP_COURSES, TABLE_TEXT, Job, expected, in_time, load_tables, load_words
 from pipeline.recordings.recorded import recorded
 from pipeline.runs import digest
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from pipeline.config import Plan
     from pipeline.models import Activations
 
 
@@ -34,7 +36,7 @@ def train(job: Job) -> None:
 
 def words(job: Job) -> None:
     """One stimulus' words, checked, sorted and in seconds."""
-    from pipeline.datasets.words import stimulus
+    from pipeline.words import stimulus
 
     (label,) = job.runs
     told = (run for run in job.dataset.runs(job.out.root) if run.run == label)
@@ -44,7 +46,7 @@ def words(job: Job) -> None:
 
 def events(job: Job) -> None:
     """One run's event types, checked, sorted and in seconds."""
-    from pipeline.datasets.words import read_events
+    from pipeline.words import read_events
 
     (label,) = job.runs
     frame, _ = read_events(job.folder / job.table, name=job.table)
@@ -74,17 +76,27 @@ def activate(job: Job) -> None:
     files = {f"model:{path.name}": path for path in model.files(job.out.root)}
     for found in model.activations(tables, study_dir=job.out.root):
         firstuse.compare(job, found.facts)
-        record = job.record("activate", read[found.run], **files)
+        record = job.record("activate", **read[found.run], **files)
         ds = _featured(found, tables[found.run], model)
         arrays.save(ds, job.out.activations(job.model, found.run), **record)
 
 
-def _read_by(model: Any, job: Job) -> tuple[dict[str, "pd.DataFrame"], dict[str, Path]]:
-    """The table of each run that a model reads, and its file: events where it wants them and there are any."""
+def _read_by(model: Any, job: Job) -> tuple[dict[str, "pd.DataFrame"], dict[str, dict[str, Path]]]:
+    """The table of each run that a model reads, and its file: events where it wants them and there are any, or the sound."""
+    if model.reads == "audio":
+        return _sounds(model, job)
     of_events = model.reads == "events"
     has_events = {run.run for run in job.dataset.runs(job.out.root) if run.events} if of_events else set()
     paths = {r: job.out.events(r) if r in has_events else job.out.words(r) for r in job.runs}
-    return {run: load_words(path) for run, path in paths.items()}, paths
+    read = {run: {job.out.name(path): path} for run, path in paths.items()}
+    return {run: load_words(path) for run, path in paths.items()}, read
+
+
+def _sounds(model: Any, job: Job) -> tuple[dict[str, "pd.DataFrame"], dict[str, dict[str, Path]]]:
+    named = {run.run: run.audio for run in reversed(job.dataset.runs(job.out.root)) if run.audio}
+    names = {run: named.get(run, "") for run in job.runs}
+    tables = {run: model.table(job.folder / name, name, run=run) for run, name in names.items()}
+    return tables, {run: job.external(name) for run, name in names.items()}
 
 
 def _featured(found: "Activations", table: "pd.DataFrame", model: Any) -> "xr.Dataset":
@@ -278,14 +290,38 @@ def group(job: Job) -> None:
     from pipeline.report.methods import methods_text
 
     study = Study.from_told(job.settings["study"])
-    which = study.plan(job.out.root, job.left_out).runs
-    layers, contrasts, inputs = load_tables(job, which)
+    plan = study.plan(job.out.root, job.left_out)
+    layers, contrasts, inputs = load_tables(job, plan.runs)
     settings = component("comparison", job.settings["comparison"])
     tables = over_people(layers, contrasts, settings, job.settings["seed"])
     record = job.record("group", *inputs)
     arrays.save_table(tables[0], job.out.top("group_layers.tsv"), **record)
     arrays.save_table(tables[1], job.out.top("group_comparison.tsv"), **record)
+    _group_courses(job, study, plan)
     page = pages.of_group(job, study, layers, *tables, inputs)
     arrays.save_text(group_page(page), job.out.top("group.html"), **record)
     arrays.save_text(index_page(pages.index(page, layers)), job.out.top("index.html"), **record)
     arrays.save_text(methods_text(study.told()), job.out.top("methods.md"), **record)
+
+
+def _group_courses(job: Job, study: Study, plan: "Plan") -> None:
+    """Time courses over people, where recordings are resolved in time."""
+    import pandas as pd
+
+    from pipeline import timecourse
+
+    which = in_time(study, plan)
+    if not which:
+        return
+    settings, seed = component("comparison", job.settings["comparison"]), job.settings["seed"]
+    weights, over_time, clusters = dict(job.settings["weights"]), [], []
+    for label in dict.fromkeys(recording for _, recording in which):
+        own = [one for one in which if one[1] == label]
+        tables = [arrays.load_table(job.out.latencies(*one), text=TABLE_TEXT) for one in own]
+        members = [timecourse.member(arrays.load(job.out.courses(*one), "channel", "latency")) for one in own]
+        over_time.append(timecourse.group_latencies(pd.concat(tables, ignore_index=True), settings, seed))
+        clusters.append(timecourse.group_clusters(label, members, weights, settings, seed))
+    inputs = [place(*one) for one in which for place in (job.out.latencies, job.out.courses)]
+    for name, tables in zip(GROUP_COURSES, (over_time, clusters), strict=True):
+        path, record = job.out.top(name), job.record("group", *inputs)
+        arrays.save_table(pd.concat(tables, ignore_index=True), path, **record)

@@ -75,6 +75,17 @@ def test_constant_and_repeated_features_are_counted_and_told():
     assert [p.code for p in problems([fitted(activations)], "01") if p.code == "W-ENCODE-02"] == []
 
 
+def test_many_values_beyond_the_robust_limits_are_told_once():
+    recordings, activations = study()
+    scores = encode(Arrays(delays=(1, 2)), activations, recordings, SPLIT, None, settings())
+    n = scores.sizes["sample"]
+    for share, told in ((0.005, []), (0.05, ["W-ENCODE-03"])):
+        cut = np.array([[0, 0, 0, 0, share * n]])
+        found = fits_of("model", scores.assign(clipped=(("fold", "target"), cut)), settings().grid())
+        codes = [p.code for p in problems([found, found._replace(model="twin")], "01") if p.code == "W-ENCODE-03"]
+        assert codes == told
+
+
 def test_what_an_interrupted_job_had_counted_is_kept(tmp_path):
     _, activations = study()
     twice, record = spoilt(activations, copies=(1,)), {"stage": "encode", "settings": {}, "inputs": {}}

@@ -4,7 +4,7 @@ from os.path import realpath
 from pathlib import Path
 
 from pipeline.config import Study
-from pipeline.jobs import maps_of
+from pipeline.jobs import GROUP_COURSES, courses_of, in_time, maps_of
 from pipeline.layout import Layout
 from pipeline.settings import as_json, expand
 
@@ -66,8 +66,11 @@ def events_of_run(wildcards):
 
 
 def read_by_model(wildcards):
-    """The words of every run, or the events for a model that reads these."""
+    """The words of every run, or the events or the sounds for a model that reads these."""
     of_events = STUDY.models[wildcards.model].reads == "events"
+    if STUDY.models[wildcards.model].reads == "audio":
+        named = {run.audio for run in STUDY.dataset.runs(PATHS.root)} - {""}
+        return [FOLDER / name for name in sorted(named)]
     return [
         PATHS.events(label) if of_events and run.events else PATHS.words(label)
         for label, run in PLAN.stimuli().items()
@@ -144,6 +147,46 @@ def activations_scanned(wildcards):
     return [PATHS.activations(STUDY.scanned(), run) for run in runs]
 
 
+def recordings_by_delay(wildcards):
+    """What is fitted again at every delay, where channels have no latencies."""
+    return recordings_of(wildcards) if STUDY.by_delay(wildcards.recording) else []
+
+
+def activations_by_delay(wildcards):
+    if not STUDY.by_delay(wildcards.recording):
+        return []
+    runs = PLAN.labels(wildcards.subject, wildcards.recording)
+    return [PATHS.activations(model, run) for model in STUDY.models for run in runs]
+
+
+def activations_heard(wildcards):
+    """Features of passive targets, and of the models that predict them."""
+    runs = PLAN.labels(wildcards.subject, wildcards.recording)
+    both = STUDY.predicting(wildcards.recording), STUDY.passive_of(wildcards.recording)
+    models = dict.fromkeys(model for models in both for model in models)
+    return [PATHS.activations(model, run) for model in models for run in runs]
+
+
+def activations_beside(wildcards):
+    """Features of trained models, and of the controls that stand beside them."""
+    runs = PLAN.labels(wildcards.subject, wildcards.recording)
+    models = (*STUDY.trained(), *STUDY.beside_of(wildcards.recording))
+    return [PATHS.activations(model, run) for model in models for run in runs]
+
+
+def scores_beside(wildcards):
+    return [
+        PATHS.scores(wildcards.subject, wildcards.recording, m) for m in STUDY.trained()
+    ]
+
+
+def scores_predicting(wildcards):
+    return [
+        PATHS.scores(wildcards.subject, wildcards.recording, m)
+        for m in STUDY.predicting(wildcards.recording)
+    ]
+
+
 def pictured():
     """People whose maps have the same names but for the subject, together: recording and names -> subjects."""
     found = {}
@@ -180,6 +223,19 @@ def tables_of_study(wildcards):
     ]
 
 
+def courses_of_study(wildcards):
+    return [
+        course(*which)
+        for which in in_time(STUDY, PLAN)
+        for course in (PATHS.latencies, PATHS.courses)
+    ]
+
+
+def group_courses():
+    """What the group has besides where recordings are resolved in time."""
+    return [PATHS.top(name) for name in GROUP_COURSES] if in_time(STUDY, PLAN) else []
+
+
 def pages_of_study(wildcards):
     return [PATHS.subject_page(subject) for subject in PLAN.subjects]
 
@@ -191,7 +247,8 @@ def tables_of_subject(wildcards):
         found += [PATHS.layers(*which), PATHS.comparison(*which), PATHS.ceiling(*which)]
         found += [PATHS.recording(*which, run) for run in PLAN.labels(*which)]
         found += [PATHS.scores(*which, model) for model in STUDY.models]
-        found += [PATHS.lags(*which)] if STUDY.scanned() else []
+        found += [PATHS.lags(*which)] if STUDY.scans(recording) else []
+        found += courses_of(STUDY, PATHS, which)
     return found
 
 

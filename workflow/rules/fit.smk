@@ -135,3 +135,86 @@ rule compare:
         "python -m pipeline compare --out {params.out:q} --settings {params.settings:q}"
         " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
         " --threads {threads} &> {log:q}"
+
+
+# Where recordings are resolved in time. Words have epochs: from scores alone. The continuous form: models are fitted again at every delay.
+rule latencies:
+    input:
+        scores=scores_of,
+        ceiling=PATHS.ceiling("{subject}", "{recording}"),
+        recordings=recordings_by_delay,
+        activations=activations_by_delay,
+    output:
+        PATHS.latencies("{subject}", "{recording}"),
+        PATHS.peaks("{subject}", "{recording}"),
+        PATHS.clusters("{subject}", "{recording}"),
+        PATHS.courses("{subject}", "{recording}"),
+    log:
+        PATHS.log("latencies", "{subject}", "{recording}"),
+    benchmark:
+        PATHS.benchmark("latencies", "{subject}", "{recording}")
+    conda:
+        "../envs/brainalign.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=settings("latencies"),
+        rows=row_digest,
+        out=PATHS.root,
+    shell:
+        "python -m pipeline latencies --out {params.out:q} --settings {params.settings:q}"
+        " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
+        " --threads {threads} &> {log:q}"
+
+
+rule passive:
+    input:
+        recordings=recordings_of,
+        activations=activations_heard,
+        scores=scores_predicting,
+    output:
+        PATHS.passive("{subject}", "{recording}"),
+    log:
+        PATHS.log("passive", "{subject}", "{recording}"),
+    benchmark:
+        PATHS.benchmark("passive", "{subject}", "{recording}")
+    conda:
+        "../envs/brainalign.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=settings("passive"),
+        rows=row_digest,
+        out=PATHS.root,
+    shell:
+        "python -m pipeline passive --out {params.out:q} --settings {params.settings:q}"
+        " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
+        " --threads {threads} &> {log:q}"
+
+
+rule beside:
+    input:
+        recordings=recordings_of,
+        activations=activations_beside,
+        scores=scores_beside,
+    output:
+        PATHS.beside("{subject}", "{recording}"),
+    log:
+        PATHS.log("beside", "{subject}", "{recording}"),
+    benchmark:
+        PATHS.benchmark("beside", "{subject}", "{recording}")
+    conda:
+        "../envs/brainalign.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        settings=settings("beside"),
+        rows=row_digest,
+        out=PATHS.root,
+    shell:
+        "python -m pipeline beside --out {params.out:q} --settings {params.settings:q}"
+        " --subject {wildcards.subject:q} --recording {wildcards.recording:q}"
+        " --threads {threads} &> {log:q}"

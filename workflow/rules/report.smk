@@ -25,7 +25,9 @@ rule report:
 rule group:
     input:
         tables=tables_of_study,
+        courses=courses_of_study,
     output:
+        group_courses(),
         PATHS.top("group_layers.tsv"),
         PATHS.top("group_comparison.tsv"),
         PATHS.top("group.html"),
