@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline import __version__, arrays, fits, losses, signs
+from pipeline import __version__, arrays, fits, losses, sensing, signs
 from pipeline.comparison import NESTED, at_last_step
 from pipeline.config import Study, without_versions
-from pipeline.datasets.words import against_run, stimulus
 from pipeline.jobs import Job, load_tables, load_words, warnings_of
 from pipeline.problems import Problem, StudyError
 from pipeline.report import (
@@ -22,14 +21,19 @@ from pipeline.report import (
     GroupPart,
     IndexEntry,
     IndexPage,
+    MegPart,
     Networks,
     QualityPart,
     RecordingPart,
+    SensedRun,
     SubjectPage,
     UsedRun,
 )
+from pipeline.report.meg_parts import NO_ROWS
 from pipeline.runs import Run
-from pipeline.timing import outside
+from pipeline.samples import length_of_word
+from pipeline.sensors import sensors_of
+from pipeline.words import against_run, stimulus
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,38 +80,49 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> _Part:
     kinds = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
     valid = max((int(ceiling[f"{kind}_valid"].sum()) for kind in kinds), default=0)
     paths = [job.out.recording(job.subject, job.recording, r.run) for r in runs]
-    weights = signs.weights_of(study, paths, [words[r.run] for r in runs])
+    in_time = study.in_time(job.recording)
+    weights = [None] * len(runs) if in_time else signs.weights_of(study, paths, [words[r.run] for r in runs])
     seen = [_seen(job, study, r, p, words[r.run], w) for r, p, w in zip(runs, paths, weights, strict=True)]
-    timing = signs.timing(job, study, [one.aligned for one in seen])
+    aligned = [one.aligned for one in seen if one.aligned]
+    timing = signs.timing(job, study, aligned)
+    meg, found = _in_time(job, study, seen) if in_time else (None, [])
     part = RecordingPart(
-        label=job.recording, kind=settings.kind, layers=layers, comparison=contrasts, aligned=[one.aligned for one in seen], fits=fitted,
+        label=job.recording, kind=settings.kind, layers=layers, comparison=contrasts, aligned=aligned, fits=fitted, meg=meg,
         used=[one.used for one in seen], quality=[one.quality for one in seen if one.quality], lag_scans=timing.scans,
         together=timing.together,
         ceiling_note="" if valid else _reason(ceiling, kinds), n_ceiling_valid=valid, n_targets=ceiling.sizes["target"],
         interval_unit=str(layers["interval_unit"].iloc[0]) + " of the tested runs", notes=_notes(study, job.recording),
     )  # fmt: skip
     problems = [p for one in seen for p in one.problems] + timing.problems + fits.problems(fitted, job.subject)
-    paths = [*inputs, top, *(job.out.words(r.run) for r in runs), *paths, *timing.inputs]
+    paths = [*inputs, top, *(job.out.words(r.run) for r in runs), *paths, *timing.inputs, *found]
     paths += [job.out.scores(job.subject, job.recording, model) for model in study.models]
     return _Part(part, networks, problems, paths)
+
+
+def _in_time(job: Job, study: Study, seen: "list[_Seen]") -> tuple[MegPart, list[Path]]:
+    return sensing.of_subject(job, study.weights(), [one.sensed for one in seen if one.sensed])
 
 
 class _Seen(NamedTuple):
     """What one run has for a page."""
 
     used: UsedRun
-    aligned: AlignedRun
+    aligned: AlignedRun | None
     quality: QualityPart | None
     problems: list[Problem]
+    sensed: SensedRun | None = None
 
 
 def _seen(job: Job, study: Study, run: Run, path: Path, words: pd.DataFrame, weights: np.ndarray | None) -> _Seen:
     """Look at one run; its responses are read from the file and let go."""
     with arrays.opened(path, "sample", "target") as ds:
+        if study.in_time(job.recording):
+            problems = warnings_of(ds) + _words_warnings(job, run, ds)
+            return _Seen(sensing.used(run, ds, words), None, None, problems, sensing.sensed(run, ds))
         aligned, unheard = signs.aligned(job, study, run, ds, words, weights)
         quality = signs.quality_of(run, ds)
         problems = warnings_of(ds) + _words_warnings(job, run, ds) + unheard
-        return _Seen(_used(run, ds, words), aligned, quality, problems)
+        return _Seen(sensing.used(run, ds, words), aligned, quality, problems)
 
 
 def _facts(job: Job, study: Study) -> tuple[list[Fits], dict[str, Networks]]:
@@ -120,12 +135,6 @@ def _facts(job: Job, study: Study) -> tuple[list[Fits], dict[str, Networks]]:
     return fitted, networks
 
 
-def _used(run: Run, ds: "xr.Dataset", words: pd.DataFrame) -> UsedRun:
-    tr_s, n = float(ds.attrs["tr_s"]), ds.sizes["sample"]
-    out = outside(words["onset"].to_numpy(float), ds["time"].values)
-    return UsedRun(run.run, run.split, n, tr_s, n * tr_s, len(words), out, ds.sizes.get("repeat", 1))
-
-
 def _reason(ceiling: "xr.Dataset", kinds: list[str]) -> str:
     reasons = [str(ceiling[kind].attrs.get("reason", "")) for kind in kinds]
     return next(filter(None, reasons), "no target's interval lies above zero")
@@ -133,6 +142,8 @@ def _reason(ceiling: "xr.Dataset", kinds: list[str]) -> str:
 
 def _notes(study: Study, recording: str) -> list[str]:
     settings = study.recordings[recording]
+    if study.in_time(recording):
+        return _notes_in_time(settings)
     future = [d for d in settings.delays if d < 0]
     notes = [f"Maps of the scores lie in sub-…/func, {MAPS_ARE}."] if settings.has_places else []
     notes += [f"Delays {future} read the FUTURE of the words: a control, no result."] if future else []
@@ -144,14 +155,26 @@ def _notes(study: Study, recording: str) -> list[str]:
     return notes
 
 
+def _notes_in_time(settings: Any) -> list[str]:
+    if settings.form != "continuous" or settings.window[0] >= 0:
+        return []
+    return [
+        f"Delays from {settings.window[0]:g} s: those below 0 read the words to come; what they add is no answer to them."
+    ]
+
+
 def _words_warnings(job: Job, run: Run, ds: "xr.Dataset") -> list[Problem]:
     try:
         words, found = stimulus(job.folder, run)
     except StudyError as error:
         return list(error.problems)
+    told = [p._replace(subject=job.subject) for p in found]
+    if length_of_word(ds):  # its samples are words: cleaning counted and told those whose epochs leave the recording
+        return told
     length, name = ds.sizes["sample"] * float(ds.attrs["tr_s"]), run.words or run.events
-    return [p._replace(subject=job.subject) for p in found] + against_run(
-        words, start_s=run.start_s, length_s=length, tr_s=float(ds.attrs["tr_s"]), name=name, subject=job.subject
+    start_s = float(ds["time"].values[0]) if sensors_of(ds) else run.start_s
+    return told + against_run(
+        words, start_s=start_s, length_s=length, tr_s=float(ds.attrs["tr_s"]), name=name, subject=job.subject
     )
 
 
@@ -166,9 +189,21 @@ def of_group(
         own = layers[layers["recording"] == label]
         of_label = [t[t["recording"] == label].reset_index(drop=True) for t in (table, contrasts)]
         subjects = {str(s): part.reset_index(drop=True) for s, part in own.groupby("subject", sort=False)}
+        courses = sensing.of_people(job, label, [*subjects]) if study.in_time(label) else (NO_ROWS, NO_ROWS, [])
+        latencies, clusters, found = courses
+        inputs = [*inputs, *(path for path in found if path not in inputs)]
         note = "" if own["ceiling"].notna().any() else "no subject has a valid ceiling"
         parts.append(
-            GroupPart(label, study.recordings[label].kind, *of_label, subjects, note, interval_unit="subjects")
+            GroupPart(
+                label,
+                study.recordings[label].kind,
+                *of_label,
+                subjects,
+                note,
+                interval_unit="subjects",
+                latencies=latencies,
+                clusters=clusters,
+            )
         )
     excluded = {s: "a problem stopped this subject; see the messages of the run" for s in job.left_out}
     networks, scores = _known_in_group(job, study, [*plan.runs])

@@ -1,5 +1,6 @@
 """Pages and figures: data in, HTML text out; the caller writes the file."""
 
+from pipeline.report.meg_parts import ChannelScores, MegPart, SensedRun
 from pipeline.report.pages import group_page, index_page, subject_page
 from pipeline.report.parts import (
     AlignedRun,
@@ -21,15 +22,18 @@ from pipeline.report.result import group_light, group_sentence, subject_light, s
 __all__ = [
     "AlignedRun",
     "AlignedTogether",
+    "ChannelScores",
     "Fits",
     "GroupPage",
     "GroupPart",
     "IndexEntry",
     "IndexPage",
     "LagScan",
+    "MegPart",
     "Networks",
     "QualityPart",
     "RecordingPart",
+    "SensedRun",
     "SubjectPage",
     "UsedRun",
     "group_light",

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy.optimize import isotonic_regression
@@ -135,18 +136,26 @@ def stamp(figure: Figure) -> None:
 
 
 def _png(figure: Figure) -> tuple[bytes, int, int]:
-    """PNG with a palette: a third of the size, and nothing but the picture in it."""
+    """PNG with a palette: a third of the size, and nothing but the picture in it.
+
+    A colour scale must keep its rare colours too (a few sensors below 0 among
+    many above it), which a median cut would merge into their neighbours.
+    """
+    palette = (256, Image.Quantize.MAXCOVERAGE) if _has_scale(figure) else (128, Image.Quantize.MEDIANCUT)
     for dpi in (140, 110, 80, 50):
         target = io.BytesIO()
         figure.set_dpi(dpi)
         figure.canvas.draw()
         image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
-        image.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            target, "png", optimize=True
-        )
+        image.quantize(palette[0], method=palette[1], dither=Image.Dither.NONE).save(target, "png", optimize=True)
         if target.tell() <= LARGEST_BYTES:
             break
     return target.getvalue(), *image.size
+
+
+def _has_scale(figure: Figure) -> bool:
+    """True where colours stand for numbers."""
+    return any(isinstance(c, QuadMesh) for axes in figure.axes for c in axes.collections)
 
 
 @functools.cache

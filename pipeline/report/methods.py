@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.meg_text import meg_references
 from pipeline.report.modelling import model_text
 from pipeline.report.recording_text import recording_text
 
@@ -36,7 +37,7 @@ def methods_text(told: Mapping[str, Any]) -> str:
         ("Models", _models(told)),
         ("Encoding", _encoding(told["encoding"])),
         ("Ceiling and comparison", _comparison(told)),
-        ("References", _REFERENCES),
+        ("References", _REFERENCES + meg_references(told["recordings"])),
     ]
     return f"# Methods of the study {told['study']}\n\n" + "\n".join(
         f"## {title}\n\n{text}" for title, text in sections

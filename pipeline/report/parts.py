@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.problems import Problem
+from pipeline.report.meg_parts import NO_ROWS, MegPart
 
 Light = Literal["green", "amber", "red"]
 
@@ -165,7 +166,8 @@ class Fits(NamedTuple):
     `edge_share` is the share of fits whose alpha was the first or last of the
     grid, `share` that of each of the `alphas`. The columns are those of the
     design of the layer (and network) that has most of each sort:
-    `n_constant` never change, `n_repeated` are the same as another.
+    `n_constant` never change, `n_repeated` are the same as another. `clipped`
+    is the largest share of a target's values that were cut off.
     """
 
     model: str
@@ -176,6 +178,7 @@ class Fits(NamedTuple):
     n_columns: int = 0
     n_constant: int = 0
     n_repeated: int = 0
+    clipped: float = 0.0
 
 
 class RecordingPart(NamedTuple):
@@ -183,7 +186,9 @@ class RecordingPart(NamedTuple):
 
     `ceiling_note` says why there is no valid ceiling; it is empty when there
     is one, and `n_ceiling_valid` of `n_targets` targets then have it.
-    `interval_unit` is what the intervals were taken over, in words.
+    `interval_unit` is what the intervals were taken over, in words. `meg` is
+    there where the recording is resolved in time; it then stands in the place
+    of `aligned`, `quality` and `lag_scans`.
     """
 
     label: str
@@ -201,6 +206,7 @@ class RecordingPart(NamedTuple):
     quality: Sequence[QualityPart] = ()
     lag_scans: Sequence[LagScan] = ()
     together: AlignedTogether | None = None
+    meg: MegPart | None = None
 
 
 class SubjectPage(NamedTuple):
@@ -223,6 +229,8 @@ class GroupPart(NamedTuple):
     `layers` has the columns of `layers.tsv` (r: mean over subjects, r_low and
     r_high over subjects), `comparison` those of `comparison.tsv` with the
     subject as unit. `subjects` holds each subject's own `layers.tsv`.
+    `latencies` and `clusters` are those over subjects of a recording that is
+    resolved in time, else empty.
     """
 
     label: str
@@ -233,6 +241,8 @@ class GroupPart(NamedTuple):
     ceiling_note: str = ""
     notes: Sequence[str] = ()
     interval_unit: str = "subjects"
+    latencies: pd.DataFrame = NO_ROWS
+    clusters: pd.DataFrame = NO_ROWS
 
 
 class GroupPage(NamedTuple):

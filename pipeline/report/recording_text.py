@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.meg_text import meg_text
+
 _HOW = {
     "lanczos": "resampled with a Lanczos filter of three lobes (cut-off {cutoff}, not causal)",
     "causal": "resampled with a Lanczos filter of three lobes (cut-off {cutoff}), delayed so far that no word reached a volume before it",
@@ -28,6 +30,8 @@ def recording_text(label: str, of: Mapping[str, Any]) -> str:
     ----------
     of : its settings, defaults filled in.
     """
+    if of["kind"] == "meg":
+        return f"Recording `{label}`: {meg_text(of)}"
     return f"Recording `{label}`: {_CLEANED[of['kind']](of)} {_laid(of)}"
 
 

@@ -9,6 +9,7 @@ from pipeline.comparison import FEWEST_SUBJECTS, at_last_step
 from pipeline.problems import Problem
 from pipeline.report.kinds import is_twin, kind_of
 from pipeline.report.lags import lag_light
+from pipeline.report.meg_clock import verdict
 from pipeline.report.parts import OFF_CLOCK, GroupPage, GroupPart, Light, RecordingPart, SubjectPage
 from pipeline.report.ranks import rank_sentences
 from pipeline.report.rows import ALL, at_choice, entries, headline, layer_of, of, tidy_comparison, tidy_layers, twins
@@ -59,6 +60,7 @@ def group_sentences(page: GroupPage) -> list[str]:
 def subject_light(page: SubjectPage) -> tuple[Light, str]:
     """Red: an error, a leaky split, no score, or words on another clock than the responses. Amber: a warning, or a clock in doubt."""
     lights = [light_of(run) for part in page.recordings for run in part.aligned]
+    lights += [verdict(run).light for part in page.recordings if part.meg for run in part.meg.runs]
     all_runs = {part.together.light for part in page.recordings if part.together}
     scanned = {lag_light(scan) for part in page.recordings for scan in part.lag_scans}
     off = lights.count("red") or ("red" in all_runs | scanned) or any(w.code == OFF_CLOCK for w in page.warnings)

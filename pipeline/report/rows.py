@@ -30,13 +30,13 @@ class Twins(NamedTuple):
 
 def tidy_layers(table: pd.DataFrame) -> pd.DataFrame:
     """`layers.tsv` with text as text, numbers as numbers, and `depth`: the layer's number (nan for nested)."""
-    tidy = _tidy(table, _LAYER_TEXT, _LAYER_NUMBERS)
+    tidy = tidied(table, _LAYER_TEXT, _LAYER_NUMBERS)
     return tidy.assign(depth=pd.to_numeric(tidy["layer"], errors="coerce").astype(float))
 
 
 def tidy_comparison(table: pd.DataFrame) -> pd.DataFrame:
     """`comparison.tsv` with text as text and numbers as numbers."""
-    return _tidy(table, _COMPARISON_TEXT, _COMPARISON_NUMBERS)
+    return tidied(table, _COMPARISON_TEXT, _COMPARISON_NUMBERS)
 
 
 def regions(layers: pd.DataFrame) -> list[str]:
@@ -91,7 +91,8 @@ def layer_of(row: pd.Series) -> str:
     return str(row.get("chosen") or ("per seed" if per_seed else own))
 
 
-def _tidy(table: pd.DataFrame, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+def tidied(table: pd.DataFrame, text: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """These columns of a table that was written, text as text and numbers as numbers; columns it lacks are missing."""
     tidy = table.reindex(columns=[*text, *numbers]).reset_index(drop=True)
     as_text = {c: pd.Series([name(v) for v in tidy[c]], dtype=object) for c in text}
     finite = {

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.comparison import at_last_step
 from pipeline.report.drawn import Drawn, Manner, lag_scan, profiles, quality, strip, together, trajectories
 from pipeline.report.figures import Picture
+from pipeline.report.meg_views import GroupCourses, MegView, group_courses, meg_view
 from pipeline.report.parts import AlignedRun, GroupPart, Networks, QualityPart, RecordingPart
 from pipeline.report.quality import absences, has_traces, limits, quality_table
 from pipeline.report.result import Ceiling, ceiling_of, too_few
@@ -59,6 +60,7 @@ class RecordingView(NamedTuple):
     fits: Table
     ceiling: Ceiling
     interval_unit: str
+    meg: MegView | None
 
 
 class GroupView(NamedTuple):
@@ -78,6 +80,7 @@ class GroupView(NamedTuple):
     per_subject: Table
     ceiling: Ceiling
     interval_unit: str
+    courses: GroupCourses | None
 
 
 def recording_view(
@@ -113,6 +116,7 @@ def recording_view(
         fits=fits_table(part.fits, f"Alphas chosen from the grid and columns of the designs, {where}"),
         ceiling=ceiling,
         interval_unit=part.interval_unit,
+        meg=meg_view(part.meg, where=where, leaky=leaky, ceiling=ceiling.valid) if part.meg else None,
     )
 
 
@@ -162,6 +166,7 @@ def group_view(part: GroupPart, i: int, *, leaky: bool, networks: Sequence[Netwo
         per_subject=_per_subject(subjects, f"Each subject's own scores, whole recording, {who}", ceiling),
         ceiling=ceiling,
         interval_unit=part.interval_unit,
+        courses=group_courses(part.latencies, part.clusters, who=who, leaky=leaky, ceiling=ceiling.valid),
     )
 
 

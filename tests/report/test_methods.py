@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.models import MODELS
 from pipeline.recordings import RECORDINGS
+from pipeline.report.meg_text import meg_references
 from pipeline.report.modelling import model_text
 from pipeline.report.recording_text import recording_text
 
@@ -69,6 +70,41 @@ def test_each_setting_of_an_fmri_recording_changes_the_text(name):
     base = BESIDE.get(name, {})
     before, after = (RECORDINGS["fmri"](**settings).dump() for settings in (base, base | {name: OTHER[name]}))
     assert recording_text("fmri", before) != recording_text("fmri", after)
+
+
+MEG_OTHER = {
+    "form": "continuous", "picks": ("eeg",), "window": (-0.2, 0.8), "l_freq": None, "h_freq": 30.0, "notch": (50.0, 100.0), "sfreq": 200.0,
+    "maxwell": "none", "calibration": "cal/other.dat", "cross_talk": "cal/ct.fif", "reference": ("TP9", "TP10"), "artifacts": "ica", "n_ica": 20,
+    "bads": ("MEG0113",), "bad_channels": "interpolate", "most_bad": 0.1, "channels": "common", "previous_words": 2, "baseline": (-0.2, 0.0),
+    "reject": {"mag": 4e-12}, "clip": None, "align": "affine", "trigger": ("STI101:7",), "jitter_ms": 3.0, "passive": ("static",),
+    "beside": ("wordrate",), "source": {"forward": "fwd/{subject}-fwd.fif"},
+}  # fmt: skip
+MEG_BESIDE = {
+    "n_ica": {"artifacts": "ica"}, "align": {"trigger": ("STI101:5",)},
+    **{name: {"align": "triggers", "trigger": ("STI101:5",)} for name in ("trigger", "jitter_ms")},
+}  # fmt: skip
+SOURCE = {"forward": "b-fwd.fif", "noise_cov": "b-cov.fif", "snr": 2.0, "labels": ("lh.a.label",)}
+
+
+@pytest.mark.parametrize("name", [n for n in RECORDINGS["meg"].model_fields if n != "kind"])
+def test_each_setting_of_an_meg_recording_changes_the_text(name):
+    base = MEG_BESIDE.get(name, {})
+    before, after = (RECORDINGS["meg"](**settings).dump() for settings in (base, base | {name: MEG_OTHER[name]}))
+    assert recording_text("meg", before) != recording_text("meg", after)
+
+
+@pytest.mark.parametrize("name", SOURCE)
+def test_each_setting_of_the_source_space_changes_the_text(name):
+    base = {"forward": "a-fwd.fif"}
+    before, after = (RECORDINGS["meg"](source=source).dump() for source in (base, base | {name: SOURCE[name]}))
+    assert recording_text("meg", before) != recording_text("meg", after)
+
+
+def test_only_what_is_used_is_cited():
+    plain, sources = (RECORDINGS["meg"](**s).dump() for s in ({}, {"source": {"forward": "a-fwd.fif"}}))
+    assert meg_references({"bold": RECORDINGS["fmri"]().dump()}) == ""
+    assert "Gramfort" in meg_references({"meg": plain}) and "Dale" not in meg_references({"meg": plain})
+    assert "Dale" in meg_references({"meg": sources})
 
 
 def test_every_kind_of_recording_is_told():

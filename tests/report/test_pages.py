@@ -21,7 +21,7 @@ from pipeline.report import (
     subject_sentence,
 )
 
-from . import examples
+from . import examples, meg_examples
 
 PAYLOADS = (
     "<script>alert(1)</script>",
@@ -132,6 +132,7 @@ def hostile_subject(bad: str):
         interval_unit=bad,
     )
     noted = part._replace(ceiling_note=bad)
+    sensed = meg_examples.hostile(bad)._replace(layers=layers, comparison=comparison, used=[], fits=[])
     records = {
         "command": bad,
         "versions": {bad: bad},
@@ -142,7 +143,7 @@ def hostile_subject(bad: str):
     problem = Problem(f"W-{bad}-01", *[bad] * 9)
     networks = [Networks(bad, f"{bad} kind", {bad: 1.0, "1": 3.0}, 2.0, (bad, "1")), Networks(bad, bad, {}, 0.0)]
     return examples.page(
-        part, noted, study=bad, subject=bad, warnings=[problem], provenance=records, settings_yaml=bad, tool_version=bad,
+        part, noted, sensed, study=bad, subject=bad, warnings=[problem], provenance=records, settings_yaml=bad, tool_version=bad,
         networks=networks,
     )  # fmt: skip
 
@@ -155,6 +156,8 @@ def hostile_group(bad: str):
         layers=subject.recordings[0].layers,
         comparison=subject.recordings[0].comparison,
         subjects={f"{bad}{i}": subject.recordings[0].layers for i in range(3)},
+        latencies=subject.recordings[2].meg.latencies,
+        clusters=subject.recordings[2].meg.clusters,
         notes=[bad],
         interval_unit=bad,
         ceiling_note=bad,
@@ -206,7 +209,7 @@ def test_hostile_text_in_any_field_comes_out_as_text(undrawn, make, payload):
 def test_hostile_text_is_drawn_and_never_read_as_mathematics():
     page = subject_page(hostile_subject(r"$\frac{1}{$ _x \n 狐狸 <script>" + "long" * 40))
     assert "could not be drawn" not in page
-    assert page.count("data:image/png") == 8
+    assert page.count("data:image/png") == 17
 
 
 def test_without_a_valid_ceiling_the_page_never_speaks_of_a_share_of_it(undrawn):
