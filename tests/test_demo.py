@@ -8,7 +8,7 @@ from laboratory import REPOSITORY, brainalign
 from pipeline import arrays
 from pipeline.config import Study
 from pipeline.layout import Layout
-from pipeline.truth import coverage
+from pipeline.truth import answers, coverage, topography
 
 pytestmark = pytest.mark.xdist_group("demo")  # one worker: the study in the fixture runs once
 
@@ -41,7 +41,7 @@ def test_the_true_ceiling_lies_in_the_interval_of_nine_in_ten_driven_voxels(demo
     assert total == 320 and inside / total >= 0.9
 
 
-@pytest.mark.parametrize("model", ["trained", "untrained", "wordrate", "position"])
+@pytest.mark.parametrize("model", ["trained", "untrained", "wordrate", "neighbours", "position"])
 def test_noise_voxels_are_not_explained(nested, model):
     assert abs(np.mean([nested.loc[(s, "noise", model), "r"] for s in ("01", "02")])) <= 0.02
 
@@ -66,6 +66,30 @@ def test_voxels_driven_by_word_rate_need_no_training(nested, subject):
 def test_no_score_passes_its_ceiling_by_chance(nested):
     driven = nested[nested.index.get_level_values("roi").isin(["topic", "syntax", "wordrate"])]
     assert driven["fraction"].max() < 1
+
+
+@pytest.fixture(scope="module")
+def latencies(demo) -> pd.DataFrame:
+    """Nested scores of the listener in the MEG scanner, by latency in ms and model."""
+    table = arrays.load_table(
+        demo[0].latencies("03", "meg"), text=("subject", "seed", "step", "layer", "kind", "model")
+    )
+    table = table[(table["layer"] == "nested") & table["seed"].isin(["", "mean"]) & (table["kind"] == "all")]
+    return table.assign(ms=(1000 * table["latency"]).round().astype(int)).pivot(index="ms", columns="model", values="r")
+
+
+@pytest.mark.parametrize(("model", "latency_s"), [("trained", 0.4), ("neighbours", 0.15)])
+def test_meg_is_explained_when_and_where_words_were_answered(demo, model, latency_s):
+    peaks = arrays.load_table(demo[0].peaks("03", "meg"), text=("subject", "layer"))
+    peak_s = peaks[(peaks["model"] == model) & (peaks["kind"] == "all")]["peak_s"].item()
+    assert peak_s == pytest.approx(latency_s, abs=0.025)
+    assert topography(("03", "meg"), demo[0], answers(demo[0], "03"), model, peak_s) > 0.8
+
+
+def test_training_explains_the_late_answer_and_the_rate_of_words_the_early_one(latencies):
+    late, early = latencies.loc[400], latencies.loc[150]
+    assert late["trained"] > late["untrained"] + 0.05 and late["trained"] > late["neighbours"] + 0.05
+    assert early["neighbours"] > early["trained"] and early["neighbours"] > late["neighbours"] + 0.05
 
 
 def test_the_demo_prints_planted_beside_found(demo):

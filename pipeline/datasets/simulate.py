@@ -4,7 +4,8 @@ Every voxel is driven by hidden states of the grammar that told the story
 (what it is about, where in a sentence it stands, how much of a surprise each
 word is), and by no network. The files are a data set as a laboratory would
 hand it over: `runs.tsv`, words, 4-D images, a mask; and beside them `truth.tsv`,
-which an analysis may compare itself with and never reads.
+which an analysis may compare itself with and never reads. Others may hear the
+same stories in a MEG scanner, see `simulate_meg`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from pipeline import arrays
+from pipeline.datasets import simulate_meg
 from pipeline.datasets.simulate_images import Head, brain, save_image, save_mask
 from pipeline.datasets.simulate_signals import Noise, cleaning, noise_variance, noises, respond, scaled, voxels
 from pipeline.datasets.simulate_stories import Telling, stream, tell
@@ -38,6 +40,7 @@ def simulate(
     high_pass_hz: float = 0.008,
     seed: int = 0,
     language_seed: int = 0,
+    meg: simulate_meg.Listeners = simulate_meg.NOBODY,
 ) -> None:
     """Write a manifest data set into `folder`.
 
@@ -57,28 +60,51 @@ def simulate(
     high_pass_hz : of the cleaning for which the shares hold, see `truth`.
     seed, language_seed : of everything here; of the language, which the model
         that `tinymodel.train` trains must share.
+    meg : who hears them in a MEG scanner; nobody by default. The truth about
+        them is `truth_meg.tsv`.
     """
     if stories < 1 or test_repeats < 1:
         raise ValueError(f"{stories} stories and {test_repeats} repeats: there must be at least one of each")
-    settings = {name: value for name, value in locals().items() if name != "folder"}
+    settings = {name: value for name, value in locals().items() if name not in ("folder", "meg")}
+    settings |= {"meg": meg._asdict()} if meg.subjects else {}
     record = {"stage": "simulate", "settings": settings | {"voxels_per_roi": dict(voxels_per_roi)}, "inputs": {}}
     head, noise = brain(voxels_per_roi), Noise()
     tellings = _tell_all(folder, stories, story_s, seed, language_seed, record)
     times = np.arange(int(story_s / tr_s)) * tr_s
     clean = cleaning(len(times), tr_s, high_pass_hz)
     variance = noise_variance(clean, noise, tr_s)
-    tables = []
+    runs, truths = rows_of(list(tellings), subjects, test_repeats, tr_s, meg), []
     for subject in subjects:
         drawn = voxels(stream(seed, "subject", subject), head.rois, signal_share, list(tellings.values()))
         signals = {run: respond(drawn, telling, times) for run, telling in tellings.items()}
         signals = scaled(signals, drawn.share, clean, variance, test=f"story{stories + 1}")
-        rows = presentations(subject, list(tellings), test_repeats, tr_s)
-        _save_subject(folder, subject, head, signals, rows, noise, seed, record)
-        tables.append((rows, truth(subject, head, drawn.share, test_repeats)))
-    runs, truths = (pd.concat(frames) for frames in zip(*tables, strict=True))
+        _save_subject(folder, subject, head, signals, _own(runs, subject, RECORDING), noise, seed, record)
+        truths.append(truth(subject, head, drawn.share, test_repeats))
+    if meg.subjects:
+        _simulate_meg(folder, runs, meg, tellings, story_s, seed, record)
     arrays.save_table(pd.DataFrame({"target": head.names, "roi": head.rois}), folder / "targets.tsv", **record)
-    arrays.save_table(truths, folder / "truth.tsv", **record)
+    arrays.save_table(pd.concat(truths), folder / "truth.tsv", **record)
     arrays.save_table(runs, folder / "runs.tsv", **record)  # last: it says that the rest is there
+
+
+def _simulate_meg(
+    folder: Path,
+    runs: pd.DataFrame,
+    meg: simulate_meg.Listeners,
+    tellings: Mapping[str, Telling],
+    story_s: float,
+    seed: int,
+    record: Mapping[str, Any],
+) -> None:
+    """Write what the listeners in the MEG scanner show, and the truth about it."""
+    rows = [_own(runs, subject, simulate_meg.RECORDING) for subject in meg.subjects]
+    stories = {run: simulate_meg.spoken(tellings[run], story_s) for run in dict.fromkeys(rows[0]["run"])}
+    truths = [simulate_meg.listen(folder, own, stories, meg.scanner, seed, record) for own in rows]
+    arrays.save_table(pd.concat(truths), folder / "truth_meg.tsv", **record)
+
+
+def _own(runs: pd.DataFrame, subject: str, recording: str) -> pd.DataFrame:
+    return runs[(runs["subject"] == subject) & (runs["recording"] == recording)]
 
 
 def truth(subject: str, head: Head, share: Float[np.ndarray, " voxel"], n_repeats: int) -> pd.DataFrame:
@@ -109,6 +135,18 @@ def _tell_all(
 
 def _words_name(run: str) -> str:
     return f"words/{run}.tsv"
+
+
+def rows_of(
+    runs: list[str], subjects: tuple[str, ...], test_repeats: int, tr_s: float, meg: simulate_meg.Listeners
+) -> pd.DataFrame:
+    """`runs.tsv`, whole; `runs` are all stories, the last is the test story."""
+    frames = [presentations(subject, runs, test_repeats, tr_s) for subject in subjects]
+    if meg.subjects and not 1 <= meg.stories < len(runs):
+        raise ValueError(f"{meg.stories} stories in the MEG scanner: there are 1 to {len(runs) - 1} training stories")
+    words = {run: _words_name(run) for run in [*runs[: meg.stories], runs[-1]]}
+    frames += [simulate_meg.presentations(subject, words, meg) for subject in meg.subjects]
+    return pd.concat(frames, ignore_index=True)
 
 
 def presentations(subject: str, runs: list[str], test_repeats: int, tr_s: float) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from pipeline.settings import Label
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.datasets.simulate_meg import Listeners
+
 _OF_A_CHECKPOINT = (
     "config.json",
     "generation_config.json",
@@ -36,6 +38,12 @@ class Synthetic(Dataset):
     stories: PositiveInt = Field(7, description="training stories, heard once")
     story_s: PositiveFloat = Field(270.0, description="s; length of each story")
     test_repeats: PositiveInt = Field(5, description="presentations of the test story")
+    meg_people: tuple[Label, ...] = Field(
+        (), description="labels of the listeners in the simulated MEG scanner, recording `meg`"
+    )
+    meg_stories: PositiveInt = Field(4, description="training stories heard there, the first ones; and the test story")
+    meg_test_repeats: PositiveInt = Field(2, description="presentations of the test story there")
+    meg_every: PositiveInt = Field(2, description="every so manyth of the 102 magnetometers is recorded")
     tr_s: PositiveFloat = Field(2.0, description="s between volumes")
     train_steps: PositiveInt = Field(600, description="training steps of the language model")
     checkpoints: tuple[int, ...] = Field(
@@ -50,15 +58,16 @@ class Synthetic(Dataset):
         return grouped(self._rows())
 
     def _rows(self) -> "pd.DataFrame":
-        import pandas as pd
-
-        from pipeline.datasets.simulate import presentations
+        from pipeline.datasets.simulate import rows_of
 
         labels = [f"story{i + 1}" for i in range(self.stories + 1)]
-        frame = pd.concat(
-            [presentations(p, labels, self.test_repeats, self.tr_s) for p in self.people], ignore_index=True
-        )
-        return frame.assign(**{c: "" for c in OPTIONAL if c not in frame.columns})
+        frame = rows_of(labels, self.people, self.test_repeats, self.tr_s, self._in_meg()).astype(object)
+        return frame.where(frame.notna(), "").assign(**{c: "" for c in OPTIONAL if c not in frame.columns})
+
+    def _in_meg(self) -> "Listeners":
+        from pipeline.datasets.simulate_meg import Listeners, Scanner
+
+        return Listeners(self.meg_people, self.meg_stories, self.meg_test_repeats, Scanner(every=self.meg_every))
 
     def targets_file(self, study_dir: Path) -> Path:
         return self.folder(study_dir) / "targets.tsv"  # there once the workflow has made it
@@ -70,10 +79,11 @@ class Synthetic(Dataset):
 
     def recording_files(self, study_dir: Path) -> list[Path]:
         folder, rows = self.folder(study_dir), self._rows()
-        images = [*rows["responses"], *rows["mask"]]
-        sidecars = [name.replace(".nii.gz", ".json") for name in rows["responses"]]
+        recorded = [*rows["responses"], *filter(None, rows["mask"])]
+        sidecars = [name.replace(".nii.gz", ".json") for name in rows["responses"] if name.endswith(".nii.gz")]
         tables = ["runs.tsv", "targets.tsv", "truth.tsv", *rows["words"]]
-        return [folder / name for name in dict.fromkeys([*tables, *images, *sidecars])]
+        tables += ["truth_meg.tsv"] if self.meg_people else []
+        return [folder / name for name in dict.fromkeys([*tables, *recorded, *sidecars])]
 
     def model_files(self, study_dir: Path) -> list[Path]:
         folders = [*(f"step{step}" for step in self.checkpoints), "final"]
@@ -85,7 +95,7 @@ class Synthetic(Dataset):
 
         simulate(
             self.folder(study_dir), subjects=self.people, stories=self.stories, story_s=self.story_s,
-            test_repeats=self.test_repeats, tr_s=self.tr_s, seed=self.seed,
+            test_repeats=self.test_repeats, tr_s=self.tr_s, seed=self.seed, meg=self._in_meg(),
         )  # fmt: skip
 
     def train(self, study_dir: Path) -> None:
