@@ -37,9 +37,9 @@ def main() -> int:
 
 def people(root: Path) -> list[list[tuple]]:
     from pipeline.datasets.manifest import Manifest
-    from pipeline.datasets.words import stimulus
     from pipeline.recordings.matrix import Arrays
     from pipeline.recordings.recorded import recorded
+    from pipeline.words import stimulus
 
     runs = Manifest(root=str(root)).runs(Path())
     return [

@@ -4,17 +4,14 @@
 """
 
 import math
-import struct
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from pipeline import clock, followers
-from pipeline.problems import Problem, StudyError, shown
+from pipeline.problems import Problem
 from pipeline.report import AlignedRun, AlignedTogether
 from pipeline.report.parts import OFF_CLOCK
 from pipeline.report.tables import peak
@@ -120,49 +117,6 @@ def together_problems(found: AlignedTogether | None, subject: str) -> list[Probl
         return []
     peak = float(found.lags_s[found.excess.argmax()])
     return [_wrong_clock(f"the {found.n_runs} runs together", f"the responses follow the words most at {peak:g} s", found.expected_s, subject)]  # fmt: skip
-
-
-def envelope_of(
-    path: Path, times_s: Float[np.ndarray, " sample"], tr_s: float, start_s: float = 0.0, name: str = ""
-) -> Float[np.ndarray, " sample"]:
-    """Loudness of a sound in each sample: root mean square, over channels; silence before it begins and after its end.
-
-    Parameters
-    ----------
-    times_s : start of each sample on the words' clock.
-    start_s : when the sound begins on that clock.
-    name : the file as the user wrote it.
-
-    Raises
-    ------
-    StudyError : E-DATA-40, a file that is missing, cut short or not WAV.
-    """
-    rate_hz, sound = _sound(path, name or path.name)
-    power = np.concatenate([[0.0], np.cumsum((sound.astype(float) ** 2).reshape(len(sound), -1).mean(axis=1))])
-    borders = np.stack([times_s, times_s + tr_s]) - start_s
-    first, last = np.clip(np.round(borders * rate_hz).astype(int), 0, len(sound))
-    return np.sqrt(np.maximum(power[last] - power[first], 0) / (tr_s * rate_hz))
-
-
-def _sound(path: Path, name: str) -> tuple[int, np.ndarray]:
-    from scipy.io import wavfile
-
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Reached EOF")  # a file cut short would pass as a short sound
-            rate_hz, sound = wavfile.read(path)
-    except (OSError, ValueError, wavfile.WavFileWarning, EOFError, struct.error) as error:
-        raise StudyError(_no_sound(name, shown(str(error).replace(str(path), name)))) from error
-    if rate_hz <= 0 or not len(sound):
-        raise StudyError(_no_sound(name, f"{len(sound)} values at {rate_hz} Hz"))
-    return rate_hz, sound
-
-
-def _no_sound(name: str, found: str) -> Problem:
-    return Problem(
-        "E-DATA-40", "a sound cannot be read", file=name, field="audio", found=found, expected="a whole WAV file, uncompressed",
-        why="its loudness is compared with the responses", fix="export it as WAV (PCM), or leave column `audio` empty",
-    )  # fmt: skip
 
 
 def _off_clock(runs: list[AlignedRun], n: int, subject: str) -> Problem:

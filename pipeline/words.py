@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.datasets.transcripts import is_transcript, read_transcript
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.runs import Run
 from pipeline.tables import lacking, number, read_text_table, rows_told
+from pipeline.transcripts import is_transcript, read_transcript
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,10 +12,11 @@ from report import examples
 from scipy.io import wavfile
 
 from pipeline import clock
-from pipeline.aligning import align, envelope_of, timing_problems, together, together_problems
+from pipeline.aligning import align, timing_problems, together, together_problems
 from pipeline.problems import StudyError
 from pipeline.report.tables import peak
 from pipeline.runs import Run
+from pipeline.sound import envelope_of
 
 LENGTHS = ((150, 2.0), (200, 1.5), (300, 2.0), (400, 1.5))
 SEEDS = range(5)  # 20 runs

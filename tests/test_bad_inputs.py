@@ -238,7 +238,7 @@ def test_all_problems_of_a_data_set_are_listed_at_once(laboratory):
     "word", ["null", "NA", "nan", "None", "1", "true", '"', "naïve", "😀", "don't", "“so”", "ﬁ", "שלום", "日本"]
 )
 def test_odd_words_are_words(laboratory, word):
-    from pipeline.datasets.words import read_words
+    from pipeline.words import read_words
 
     spoil_words(cell(4, 2, word))(laboratory)
     frame, _ = read_words(laboratory.data / "words" / "a.tsv", name="a.tsv")
@@ -246,7 +246,7 @@ def test_odd_words_are_words(laboratory, word):
 
 
 def test_a_byte_order_mark_and_windows_line_ends_change_nothing(laboratory):
-    from pipeline.datasets.words import read_words
+    from pipeline.words import read_words
 
     path = laboratory.data / "words" / "a.tsv"
     plain, _ = read_words(path, name="a.tsv")
@@ -255,7 +255,7 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(laboratory):
 
 
 def test_unsorted_words_give_the_same_table_as_sorted_ones(laboratory):
-    from pipeline.datasets.words import read_words
+    from pipeline.words import read_words
 
     path = laboratory.data / "words" / "a.tsv"
     plain, _ = read_words(path, name="a.tsv")

@@ -78,9 +78,9 @@ def test_a_missing_target_counts_nothing():
 @pytest.mark.skipif(not (DATA / "lebel").is_dir(), reason="needs BRAINALIGN_DATA/lebel")
 def test_in_real_recordings_a_run_whose_words_are_20_s_late_is_red_and_none_is_as_they_are():
     from pipeline.datasets.manifest import Manifest
-    from pipeline.datasets.words import stimulus
     from pipeline.recordings.matrix import Arrays
     from pipeline.recordings.recorded import recorded
+    from pipeline.words import stimulus
 
     source = Manifest(root=str(DATA / "lebel"))
     folder = source.folder(Path())
