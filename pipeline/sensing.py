@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-_TEXT = (*TABLE_TEXT, "kind", "channels", "unit", "passive")
+_TEXT = (*TABLE_TEXT, "kind", "channels", "unit", "passive", "controls")
 _DRAWN = ("freqs_hz", "psd_before", "psd_after", "evoked", "evoked_s", "jitter_s")
 _OVER_PEOPLE = ["model", "weights", "seed", "step", "layer", "kind", "latency"]
 
@@ -48,10 +48,11 @@ def of_subject(job: Job, weights: Mapping[str, str], runs: list[SensedRun]) -> t
     """One person's time courses, and the files they come from; what was not made is left empty. `weights`: of each model."""
     whose = (job.subject, job.recording)
     paths = [job.out.latencies(*whose), job.out.peaks(*whose), job.out.clusters(*whose), job.out.passive(*whose)]
-    latencies, peaks, clusters, passive = map(_table, paths)
+    paths.append(job.out.beside(*whose))
+    latencies, peaks, clusters, passive, beside = map(_table, paths)
     top = job.out.courses(*whose)
     sensors, scores = _scores(top, weights) if top.exists() else (_first_sensors(runs), [])
-    part = MegPart(runs, sensors, latencies, peaks, clusters, passive, scores)
+    part = MegPart(runs, sensors, latencies, peaks, clusters, passive, scores, beside)
     return part, [path for path in [*paths, top] if path.exists()]
 
 

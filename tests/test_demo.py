@@ -41,7 +41,7 @@ def test_the_true_ceiling_lies_in_the_interval_of_nine_in_ten_driven_voxels(demo
     assert total == 320 and inside / total >= 0.9
 
 
-@pytest.mark.parametrize("model", ["trained", "untrained", "wordrate", "neighbours", "position"])
+@pytest.mark.parametrize("model", ["trained", "untrained", "wordrate", "position"])
 def test_noise_voxels_are_not_explained(nested, model):
     assert abs(np.mean([nested.loc[(s, "noise", model), "r"] for s in ("01", "02")])) <= 0.02
 
@@ -78,7 +78,7 @@ def latencies(demo) -> pd.DataFrame:
     return table.assign(ms=(1000 * table["latency"]).round().astype(int)).pivot(index="ms", columns="model", values="r")
 
 
-@pytest.mark.parametrize(("model", "latency_s"), [("trained", 0.4), ("neighbours", 0.15)])
+@pytest.mark.parametrize(("model", "latency_s"), [("trained", 0.4), ("wordrate", 0.15)])
 def test_meg_is_explained_when_and_where_words_were_answered(demo, model, latency_s):
     peaks = arrays.load_table(demo[0].peaks("03", "meg"), text=("subject", "layer"))
     peak_s = peaks[(peaks["model"] == model) & (peaks["kind"] == "all")]["peak_s"].item()
@@ -88,8 +88,8 @@ def test_meg_is_explained_when_and_where_words_were_answered(demo, model, latenc
 
 def test_training_explains_the_late_answer_and_the_rate_of_words_the_early_one(latencies):
     late, early = latencies.loc[400], latencies.loc[150]
-    assert late["trained"] > late["untrained"] + 0.05 and late["trained"] > late["neighbours"] + 0.05
-    assert early["neighbours"] > early["trained"] and early["neighbours"] > late["neighbours"] + 0.05
+    assert late["trained"] > late["untrained"] + 0.05 and late["trained"] > late["wordrate"] + 0.05
+    assert early["wordrate"] > early["trained"] and early["wordrate"] > late["wordrate"] + 0.05
 
 
 def test_the_demo_prints_planted_beside_found(demo):

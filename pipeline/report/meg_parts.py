@@ -73,6 +73,7 @@ class MegPart(NamedTuple):
     clusters: pd.DataFrame = NO_ROWS
     passive: pd.DataFrame = NO_ROWS
     scores: Sequence[ChannelScores] = ()
+    beside: pd.DataFrame = NO_ROWS
 
 
 def unit_of(kind: str) -> str:
@@ -108,6 +109,11 @@ def tidy_clusters(table: pd.DataFrame) -> pd.DataFrame:
 
 def tidy_passive(table: pd.DataFrame) -> pd.DataFrame:
     return tidied(table, ("model", "passive"), ("latency", "r", "r_low", "r_high", "brain_r")).dropna(subset="latency")
+
+
+def tidy_beside(table: pd.DataFrame) -> pd.DataFrame:
+    numbers = ("n_targets", "of_targets", "r_joint", "r_controls", "adds", "low", "high", "n_parts")
+    return tidied(table, ("model", "layer", "controls", "roi"), numbers)
 
 
 def significant(clusters: pd.DataFrame) -> pd.DataFrame:

@@ -36,6 +36,28 @@ def clusters_table(clusters: pd.DataFrame, caption: str) -> Table:
     return Table(caption, (*columns, "n channels", "which"), rows, frozenset({4, 5, 6, 7, 9}))
 
 
+def beside_table(beside: pd.DataFrame, caption: str) -> Table:
+    """One row per model and region: model and controls together, the controls alone, and what the model adds."""
+    rows = [
+        [b.roi, b.model, b.layer, b.controls, number(b.r_joint), number(b.r_controls), number(b.adds), interval(b.low, b.high),
+         f"{count(b.n_targets)} of {count(b.of_targets)}", count(b.n_parts)]
+        for b in beside.itertuples()
+    ]  # fmt: skip
+    columns = (
+        "region",
+        "model",
+        "layer",
+        "controls",
+        "r together",
+        "r of controls",
+        "adds",
+        "interval",
+        "targets",
+        "parts",
+    )
+    return Table(caption, columns, rows, frozenset({4, 5, 6, 7, 8, 9}))
+
+
 def clusters_told(clusters: pd.DataFrame) -> list[str]:
     """What the units cannot show, and what a cluster does not."""
     if clusters.empty:

@@ -34,6 +34,7 @@ from pipeline.report.meg_parts import (
     NO_ROWS,
     MegPart,
     SensedRun,
+    tidy_beside,
     tidy_clusters,
     tidy_latencies,
     tidy_passive,
@@ -48,7 +49,7 @@ from pipeline.report.meg_spectra import (
     spectra_in_words,
     spectra_table,
 )
-from pipeline.report.meg_tables import clusters_table, clusters_told, peaks_table
+from pipeline.report.meg_tables import beside_table, clusters_table, clusters_told, peaks_table
 from pipeline.report.meg_topo import heads, heads_caption, heads_figure, heads_in_words, heads_table, not_drawn
 from pipeline.report.tables import Table
 
@@ -74,6 +75,7 @@ class MegView(NamedTuple):
     peaks: Table
     clusters: Table
     clusters_told: Sequence[str]
+    beside: Table
     absent: dict[str, Sequence[str]]
 
 
@@ -114,7 +116,8 @@ def meg_view(part: MegPart, *, where: str, leaky: bool, ceiling: bool) -> MegVie
         places=_places(part, files, page), clock=clock_table(part.runs, f"Words against the recording, {where}"),
         triggers=triggers_table(part.runs, f"Triggers against words, {where}"), clocks=_clocks(part.runs, page), heats=heat, heads=head, courses=course,
         peaks=peaks_table(peaks, f"Peaks after word onset, {where}"), clusters=clusters_table(clusters, f"Clusters, {where}"),
-        clusters_told=clusters_told(clusters), absent=_absent(part, latencies, head, heat, course),
+        clusters_told=clusters_told(clusters),
+        beside=beside_table(tidy_beside(part.beside), f"What models add to controls, each with a penalty of its own, {where}"), absent=_absent(part, latencies, head, heat, course),
     )  # fmt: skip
 
 

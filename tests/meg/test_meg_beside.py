@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline import beside, ridge
+from pipeline import arrays, beside, jobs, ridge, stages
 from pipeline.beside import added, table
 from pipeline.clipping import limits_of
+from pipeline.config import Study
 from pipeline.encoding import Encoding, encode, folds_of
+from pipeline.jobs import Job
+from pipeline.layout import Layout
+from pipeline.problems import StudyError
 from pipeline.recordings.meg.kind import Meg
 from pipeline.samples import gather
 from pipeline.sensors import Sensors, placed
@@ -169,3 +173,60 @@ def test_values_are_cut_as_in_the_encoding(fitted):
 def test_the_same_again_is_the_same(fitted):
     one, two = (rows(fitted, {"rate": fitted[2]}) for _ in range(2))
     assert one.equals(two)
+
+
+STUDY = """\
+study: words
+dataset: {{kind: manifest, root: lab}}
+recordings: {{meg: {{kind: meg, window: [-0.1, 0.2], sfreq: 10, h_freq: 4, beside: {beside}}}}}
+models: {{net: {{kind: transformer, name: net}}, rate: {{kind: wordrate}}}}
+encoding: {{alphas: [1, 1.0e+4, 9], inner_folds: 3, gap_s: 0, precision: float64}}
+"""
+
+
+def written(tmp_path, monkeypatch, controls: str) -> Study:
+    monkeypatch.chdir(tmp_path)  # a study names its data from where it is run
+    (tmp_path / "study.yaml").write_text(STUDY.format(beside=controls))
+    return Study.from_yaml(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("controls", "said"), [("rat", "'rat', which is no control"), ("net", "'net', which is no control")]
+)
+def test_only_controls_can_stand_beside_a_model(tmp_path, monkeypatch, controls, said):
+    with pytest.raises(StudyError, match=said):
+        written(tmp_path, monkeypatch, controls)
+
+
+def test_the_stage_writes_what_the_function_finds(fitted, tmp_path, monkeypatch):
+    study, out = written(tmp_path, monkeypatch, "rate"), Layout(tmp_path / "out")
+    (tmp_path / "lab").mkdir()
+    rows = [f"01\t{run}\tmeg\t{run}.fif\t{run}.tsv" for run in RUNS]
+    (tmp_path / "lab" / "runs.tsv").write_text("\n".join(["subject\trun\trecording\tresponses\twords", *rows]) + "\n")
+    recordings, model, control, _, scores = fitted
+    record = {"stage": "test", "settings": {}, "inputs": {}}
+    for run in RUNS:
+        arrays.save(described(recordings[run]), out.recording("01", "meg", run), **record)
+        arrays.save(described(model[run]), out.activations("net", run), **record)
+        arrays.save(described(control[run]), out.activations("rate", run), **record)
+    arrays.save(scores, out.scores("01", "meg", "net"), **record)
+    settings = study.for_stage("beside", recording="meg")
+    assert (settings["beside"], settings["models"]) == (["rate"], ["net"])
+    stages.beside(Job(out, settings, "01", "meg"))
+    found = arrays.load_table(out.beside("01", "meg"), text=("subject", "layer")).set_index("roi")
+    expected = rows_of(fitted, {"rate": control}, study)
+    assert list(found["adds"]) == pytest.approx(list(expected["adds"]), abs=1e-6)
+    assert out.beside("01", "meg") in jobs.courses_of(study, out, ("01", "meg"))
+
+
+def rows_of(fitted, controls, study: Study):
+    recordings, model, _, _, scores = fitted
+    found = added(study.recordings["meg"], model, controls, recordings, SPLIT, scores, study.encoding)
+    return table(found, scores, "01", "meg", "net", tuple(controls)).set_index("roi")
+
+
+def described(ds: xr.Dataset) -> xr.Dataset:
+    """With what a file must say of every array."""
+    for array in ds.variables.values():
+        array.attrs |= {"units": "1", "long_name": "made up"}
+    return ds

@@ -34,6 +34,7 @@ SCANNER = Scanner(every=4, dropped=4, drift_ppm=150.0, signal_share=0.4, **SPOIL
 RECORD = {"stage": "simulate", "settings": {}, "inputs": {}}
 MEG = {
     "kind": "meg", "window": [-0.2, 0.6], "l_freq": 0.5, "h_freq": 15.0, "sfreq": 40.0, "align": "affine", "trigger": "STI101",
+    "passive": "rate",
 }  # fmt: skip
 
 
@@ -96,6 +97,7 @@ def courses(study: tuple[Layout, pd.DataFrame], model: str):
     return ds["r"].sel(model=model).mean("fold")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("response", LATENCY_S)
 def test_scores_are_highest_when_the_answer_was_planted(study, response):
     peaks = arrays.load_table(study[0].peaks("01", "meg"), text=("subject", "layer"))
@@ -103,6 +105,7 @@ def test_scores_are_highest_when_the_answer_was_planted(study, response):
     assert peak_s == pytest.approx(LATENCY_S[response], abs=0.025)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("response", LATENCY_S)
 def test_scores_lie_over_the_sensors_that_show_the_dipoles(study, response):
     truth = planted(study[1], response, "topography").abs()
@@ -117,12 +120,14 @@ def test_scores_lie_over_the_sensors_that_show_the_dipoles(study, response):
     assert np.corrcoef(r, other)[0, 1] < 0.5
 
 
+@pytest.mark.slow
 def test_words_drawn_at_random_tell_nothing_before_they_begin(study):
     before = courses(study, "meaning").sel(latency=slice(None, -0.01))
     at_peak = courses(study, "meaning").sel(latency=0.4, method="nearest").mean()
     assert abs(float(before.mean())) < 0.02 and float(at_peak) > 0.1
 
 
+@pytest.mark.slow
 def test_the_two_presentations_give_the_planted_ceiling(study):
     test = arrays.load(study[0].recording("01", "meg", "c"), "repeat", "sample", "target")
     top = estimate({"c": test}, ("c",), ("repeats",), (0.0, 0.0), 0)["repeats"]
@@ -134,6 +139,7 @@ def test_the_two_presentations_give_the_planted_ceiling(study):
         assert clear.sum() >= 2 and found[clear] == pytest.approx(truth[clear].to_numpy(), abs=0.2)
 
 
+@pytest.mark.slow
 def test_triggers_are_matched_and_spoilt_channels_marked(study):
     ds = arrays.load(study[0].recording("01", "meg", "c"), "sample", "target")
     quality = arrays.attribute(ds, "quality")
@@ -148,6 +154,18 @@ def test_triggers_are_matched_and_spoilt_channels_marked(study):
     assert set(channel[missing]) == {*SPOILT["flat"]}  # the noisy one is told, and used
 
 
+@pytest.mark.slow
+def test_the_same_analysis_of_what_no_brain_foresees_stands_beside_it(study):
+    """When words come is drawn at random, and so is what they mean: neither tells of the other before onset or after."""
+    table = arrays.load_table(study[0].passive("01", "meg"), text=("subject",))
+    assert (
+        set(zip(table["model"], table["passive"], strict=True)) == {("meaning", "rate")}
+        and table["r"].abs().max() < 0.2
+    )
+    assert table.set_index("latency")["brain_r"].idxmax() == pytest.approx(0.4, abs=0.026)
+
+
+@pytest.mark.slow
 def test_the_pages_tell_of_the_recording(study):
     page = study[0].subject_page("01").read_text()
     assert "MEG 0111" in page and "MEG 0311" in page

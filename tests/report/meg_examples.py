@@ -113,6 +113,16 @@ def passive(model="gpt2", times=TIMES) -> pd.DataFrame:
     return pd.DataFrame(told | {"brain_r": course(times)})
 
 
+def beside(model="gpt2", controls="wordrate,duration") -> pd.DataFrame:
+    rows = [("all", 0.081, 0.049), ("postonset", 0.094, 0.051), ("preonset", 0.032, 0.034)]
+    columns = {"subject": "EN057", "recording": "meg", "model": model, "layer": "7", "controls": controls}
+    return pd.DataFrame(
+        columns | {"roi": roi, "n_targets": 500, "of_targets": 5012, "r_joint": joint, "r_controls": alone, "adds": joint - alone,
+                   "low": joint - alone - 0.01, "high": joint - alone + 0.01, "n_parts": 5}
+        for roi, joint, alone in rows
+    )  # fmt: skip
+
+
 def summary(run="1", triggers=True, digitised=True, form="epochs", **facts) -> dict:
     bads = {"named": ["MEG2443"], "flat": ["MEG0112"], "nan": [], "noisy": ["MEG1732", "MEG2211"]}
     epochs = {"n_words": 1510, "n_kept": 1402, "n_outside": 3, "n_annotated": 74, "n_rejected": 31, "n_unmarked": 0, "by_channel": {"MEG0121": 22, "MEG1411": 9}}  # fmt: skip
@@ -160,7 +170,7 @@ def scores(sensors=None, model="gpt2", seed=0) -> ChannelScores:
 def meg(sensors=None, **changes) -> MegPart:
     sensors = sensors or vectorview()
     runs = [sensed(str(i), sensors, seed=i, triggers=i > 1, response=12.0 * (i != 2)) for i in (1, 2, 3)]
-    made = MegPart(runs, sensors, latencies(), peaks(), clusters(sensors), passive(), [scores(sensors)])
+    made = MegPart(runs, sensors, latencies(), peaks(), clusters(sensors), passive(), [scores(sensors)], beside())
     return made._replace(**changes)
 
 
@@ -206,6 +216,7 @@ def hostile(bad: str) -> RecordingPart:
         rows,
         passive(bad).assign(passive=bad),
         [scores(small, bad)],
+        beside(bad, bad).assign(roi=bad, layer=bad),
     )
     return part(label=bad, kind=bad, meg=other)
 

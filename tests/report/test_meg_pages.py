@@ -353,3 +353,9 @@ def test_the_group_shows_time_and_layer(undrawn):
     told = group_page(examples.group(4)._replace(recordings=[made.group_part()]))
     assert 'id="rec0-heat"' in told and 'href="#rec0-heat"' in told
     assert "4 subjects can reach no p below 0.125" in text_of(told)
+
+
+def test_what_a_model_adds_to_controls_is_a_table_where_it_was_asked_for():
+    page = subject_page(examples.page(made.part()))
+    assert "What models add to controls" in page and "wordrate,duration" in page and "0.032" in page
+    assert "What models add to controls" not in subject_page(examples.page(made.bare()))
