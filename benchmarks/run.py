@@ -32,6 +32,8 @@ SCRIPTS = (
     ("motion",),
     ("planning",),
     ("clock",),
+    ("latencies",),
+    ("meg",),
     ("gpu",),
     ("extract", "--workload", "12x768", "--device", "cuda"),
 )
@@ -42,6 +44,8 @@ OWN_REPS = (
     "motion",
     "planning",
     "clock",
+    "latencies",
+    "meg",
     "gpu",
 )  # a peak needs no median; the others have their own default
 BY_WORKLOAD = ("ridge", "extract")  # called for one workload at a time

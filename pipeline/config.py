@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, NonNegativeInt, ValidationError, model_validator
@@ -12,9 +12,10 @@ from pipeline.datasets import DATASETS, Dataset
 from pipeline.encoding import Encoding
 from pipeline.models import MODELS, Model
 from pipeline.normalisation import Ceiling
+from pipeline.plan import Plan
 from pipeline.problems import StudyError
 from pipeline.recordings import RECORDINGS, Recording
-from pipeline.runs import Run, digest
+from pipeline.runs import Run
 from pipeline.settings import (
     Label,
     Settings,
@@ -184,7 +185,7 @@ class Study(Settings):
             found["study"] = self.told()
         return found
 
-    def plan(self, study_dir: Path, left_out: tuple[str, ...] = ()) -> "Plan":
+    def plan(self, study_dir: Path, left_out: tuple[str, ...] = ()) -> Plan:
         """The runs of the study's people and recordings that exist, without the people left out."""
         runs = self.dataset.runs(study_dir)
         wanted = self.subjects or tuple(run.subject for run in runs)
@@ -210,7 +211,7 @@ class Study(Settings):
         """Does any model read events?"""
         return any(model.reads == "events" for model in self.models.values())
 
-    def realigns(self, plan: "Plan") -> bool:
+    def realigns(self, plan: Plan) -> bool:
         """Are images realigned here, volume by volume?"""
         return any(self.recordings[label].realigned(runs[0]) for (_, label), runs in plan.runs.items())
 
@@ -329,49 +330,6 @@ def _apply(change: str, source: Source) -> None:
         data[steps[-1]] = value
     except (ValueError, AttributeError, yaml.YAMLError) as error:
         raise StudyError(told("--set", [f"{dotted((change,))}: {error}"])) from None
-
-
-class Batch(NamedTuple):
-    """People whose recording has the same runs: their cleaning jobs have outputs of the same names."""
-
-    recording: str
-    runs: tuple[str, ...]
-    subjects: tuple[str, ...]
-
-
-class Plan(NamedTuple):
-    """What there is to do: the runs that exist, person by person."""
-
-    runs: dict[tuple[str, str], list[Run]]  # (subject, recording) -> its runs, in the order of the data set
-
-    @property
-    def subjects(self) -> list[str]:
-        return list(dict.fromkeys(subject for subject, _ in self.runs))
-
-    def recordings(self, subject: str) -> list[str]:
-        return [recording for s, recording in self.runs if s == subject]
-
-    def labels(self, subject: str, recording: str) -> list[str]:
-        return [run.run for run in self.runs[subject, recording]]
-
-    def stimuli(self) -> dict[str, Run]:
-        """Run label -> a run that holds its words."""
-        found: dict[str, Run] = {}
-        for runs in self.runs.values():
-            for run in runs:
-                found.setdefault(run.run, run)
-        return found
-
-    def batches(self) -> list["Batch"]:
-        """People with the same runs of a recording, together."""
-        found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-        for subject, recording in self.runs:
-            found.setdefault((recording, tuple(self.labels(subject, recording))), []).append(subject)
-        return [Batch(recording, runs, tuple(subjects)) for (recording, runs), subjects in found.items()]
-
-    def digest(self, subject: str, recording: str) -> str:
-        """Changes when any row of `runs.tsv` that concerns this recording does."""
-        return digest(*self.runs[subject, recording])
 
 
 def component(section: str, settings: dict[str, Any]) -> Any:

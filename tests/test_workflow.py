@@ -146,6 +146,7 @@ def test_one_persons_bad_file_leaves_the_others_as_they_are(finished, copy):
     assert hashes(outputs(copy)) == whole
 
 
+@pytest.mark.slow
 def test_a_failure_inside_a_stage_leaves_the_others_too(copy):
     shutil.rmtree(copy.root / "data")
     path = copy.data / "sub-02" / "b.npy"
@@ -231,6 +232,7 @@ def test_check_as_json_holds_every_part_of_a_problem(copy):
     assert (error["code"], error["subject"], error["file"]) == ("E-ARRAY-06", "01", "sub-01/a.npy")
 
 
+@pytest.mark.slow
 def test_a_shuffled_split_is_stamped_on_every_page(copy):
     done = copy.run("run", "--set", "encoding.split=shuffled", "--set", "encoding.allow_leaky=true", "--cores", 2)
     assert done.returncode == 0, done.stderr
