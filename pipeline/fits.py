@@ -31,7 +31,7 @@ def fits_of(model: str, scores: "xr.Dataset", grid: Float[np.ndarray, " alpha"])
     real = (scores["flat"] == 0) & scores["alpha"].notnull()
     alpha = scores["alpha"].values[real.values].astype(float)
     # float32 alphas lie beside the grid's by a rounding
-    nearest = np.abs(np.log(alpha)[:, None] - np.log(grid)).argmin(axis=1) if len(alpha) else np.empty(0, int)
+    nearest = np.searchsorted(np.sqrt(grid[1:] * grid[:-1]), alpha)
     counts = np.bincount(nearest, minlength=len(grid))
     at_edge = float(np.nan_to_num(scores["edge_share"].where(real).mean()))
     columns = scores["columns"].max([dim for dim in scores["columns"].dims if dim != "column"])

@@ -55,7 +55,7 @@ class Measured(NamedTuple):
 class Sensed(NamedTuple):
     """The quality of one MEG, EEG or iEEG run, and what its page shows of it.
 
-    `summary` is what JSON can hold (see `recordings.meg.quality`). `psd_before`
+    `summary` is what JSON can hold, presentation by presentation. `psd_before`
     and `psd_after` are (channel, frequency) in unit^2/Hz at `freqs_hz`;
     `evoked` (channel, latency) is the mean over kept words, `jitter_s` what is
     left of each trigger after the clocks were matched.

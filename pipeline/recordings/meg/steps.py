@@ -48,9 +48,8 @@ def header(meg: "Meg", run: Run, folder: Path) -> Header:
             )  # fmt: skip
         # samples are words: as far apart as words are
         spacing_s = float(np.median(np.diff(words["onset"].to_numpy(float)))) or 1 / meg.sfreq
-        return Header(
-            n, n_targets, spacing_s, word_s=meg.window[1] - meg.window[0], recorded_s=_recorded_s(meg, run, folder)
-        )
+        word_s, recorded_s = meg.window[1] - meg.window[0], _recorded_s(meg, run, folder)
+        return Header(n, n_targets, spacing_s, _SENSORS, word_s=word_s, recorded_s=recorded_s)
     return Header(round(_recorded_s(meg, run, folder) * meg.sfreq), len(found.names), 1 / meg.sfreq, _SENSORS)
 
 
