@@ -34,6 +34,11 @@ def nested(demo) -> pd.DataFrame:
     return table.set_index(["subject", "roi", "model"]).sort_index()
 
 
+def test_there_is_nothing_left_to_do(demo):
+    out = demo[0].root.parent
+    assert brainalign("plan", REPOSITORY / "configs" / "demo.yaml", "--out", out, cwd=out).stdout == "nothing to do\n"
+
+
 def test_the_true_ceiling_lies_in_the_interval_of_nine_in_ten_driven_voxels(demo):
     study = Study.from_yaml(REPOSITORY / "configs" / "demo.yaml")
     truth = arrays.load_table(demo[0].root / "simulated" / "truth.tsv", text=("subject", "target", "roi"))

@@ -22,7 +22,7 @@ from pipeline.recordings.scans import Scan, kind_of, scans_of
 from pipeline.recordings.shared import Shared, shared_of, smoothed, volumes_of
 from pipeline.recordings.surfaces import partner
 from pipeline.runs import Run
-from pipeline.sidecars import sidecars
+from pipeline.sidecars import own_sidecar, sidecars
 from pipeline.space import Space
 
 
@@ -96,7 +96,8 @@ class Fmri(OnGrid):
 
     def files(self, run: Run, folder: Path) -> list[str]:
         found = [*run.responses, *(other for name in run.responses if (other := partner(name)))]
-        found += [file for name in run.responses for file in sidecars(folder, name)]
+        # an image's own sidecar is named also while it is still to be made: a second run finds the same inputs
+        found += [file for name in run.responses for file in (*sidecars(folder, name), own_sidecar(name))]
         atlas = self.parcels or ""
         found += [name for name in (self.mask or run.mask, atlas, atlas and partner(atlas), *run.confounds) if name]
         found += [str(Path(name).with_suffix(".json")) for name in run.confounds]
