@@ -34,9 +34,13 @@ class Numpy:
         """To the device, in double precision."""
         return np.asarray(values, np.float64)
 
-    def fresh(self, values: np.ndarray) -> Any:
-        """To the device, in double precision, in memory of its own that may be written over."""
-        return np.array(values, np.float64)
+    def fresh(self, values: np.ndarray, low: bool = False) -> Any:
+        """To the device, in double precision or in the working one, in memory of its own that may be written over."""
+        return np.array(values, self.low if low else np.float64, order="C")
+
+    def like(self, values: np.ndarray, other: Any) -> Any:
+        """To the device, in the precision of the other."""
+        return values.astype(other.dtype)
 
     def put(self, values: Any) -> Any:
         """To the device in the working precision, contiguous."""
@@ -135,8 +139,12 @@ class Torch:
     def double(self, values: Any) -> Any:
         return self._tensor(values).to(self.torch.float64)
 
-    def fresh(self, values: np.ndarray) -> Any:
-        return self.torch.from_numpy(np.array(values)).to(self.device).to(self.torch.float64, copy=True)
+    def fresh(self, values: np.ndarray, low: bool = False) -> Any:
+        dtype = self.low if low else self.torch.float64
+        return self.torch.from_numpy(np.array(values)).to(self.device).to(dtype, copy=True)
+
+    def like(self, values: np.ndarray, other: Any) -> Any:
+        return self._tensor(values).to(other.dtype)
 
     def put(self, values: Any) -> Any:
         return self._tensor(values).to(self.low).contiguous()

@@ -8,7 +8,7 @@ DOUBLE = 2.0  # single-precision multiply-adds in the time of one in double prec
 FACTOR, SOLVE = 0.42, 1.6  # of size^3 and of size^2 rows: a Cholesky factor and its solution, slower than products
 SCALE = 8.0  # a product of single numbers, in memory's time, against one inside a matrix product
 STACKS = 2**30  # bytes of operators held at a time; what is beyond is another pass over the targets
-CHUNK = 2**26  # bytes of responses, moments and predictions at a time
+CHUNK = 2**27  # bytes of responses, moments and predictions at a time
 
 
 class Way(NamedTuple):
