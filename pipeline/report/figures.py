@@ -21,7 +21,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from PIL import Image
-from scipy.optimize import isotonic_regression
 
 from pipeline.report.words import shorten
 
@@ -118,6 +117,8 @@ def spread(values: Sequence[float] | np.ndarray, gap: float, low: float, high: f
     The least squares solution: with the wanted distances taken off, keeping
     the order is an isotonic regression. Too many labels share the room evenly.
     """
+    from scipy.optimize import isotonic_regression
+
     wanted = np.asarray(values, float)
     gap = min(gap, (high - low) / max(len(wanted) - 1, 1))
     order, steps = np.argsort(wanted, kind="stable"), gap * np.arange(len(wanted))

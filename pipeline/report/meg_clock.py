@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import detrend
 
 from pipeline.report.meg_parts import MEANS, SensedRun
 from pipeline.report.parts import Light
@@ -16,7 +15,7 @@ JITTER_MS = 10.0  # a trigger that lies further from its word blurs what is read
 MATCHED = 0.95  # share of words with a trigger from which their clock counts as known
 MISMATCHED = 0.5  # share below which triggers and words are not of one stimulus
 DRIFT_PPM = 1000.0  # quartz drifts by tens of ppm: 1 s in 17 min is another stimulus or another rate, no drift
-ABOVE = 2.0  # GFP after onset over the highest before from which a response counts as seen; slow noise alone: below 5 %
+ABOVE = 2.0  # GFP after onset over the highest before from which a response counts as seen; slow noise alone: 5 % with .4 s before onset, 8 % with .2 s
 UNTIL_S = 0.6  # s after onset in which the response to a word is looked for
 
 _RANK: tuple[Light | None, ...] = ("red", "amber", None, "green")
@@ -104,6 +103,8 @@ def evoked(run: SensedRun) -> list[Evoked]:
     if run.evoked is None or run.evoked_s is None or run.sensors is None:
         return []
     kinds, times = np.array(run.sensors.kinds), np.asarray(run.evoked_s, float)
+    from scipy.signal import detrend  # where it is used: pages without sensors start sooner
+
     found = []
     for kind in dict.fromkeys(run.sensors.kinds):
         own = np.asarray(run.evoked, float)[kinds == kind]
