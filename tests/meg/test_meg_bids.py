@@ -337,6 +337,23 @@ def test_presentations_that_start_at_different_times_are_laid_over_one_another(t
     assert share > 0.9
 
 
+def test_presentations_of_different_parts_of_a_story_are_refused_by_name(tmp_path):
+    """Of two recordings that are one run, the first holds the first half of its words and the second the other."""
+    import mne
+
+    for name in ("a", "b"):
+        values = np.random.default_rng(0).normal(scale=1e-13, size=(2, 30 * 100))
+        raw = mne.io.RawArray(values, mne.create_info(["MEG0111", "MEG0121"], 100.0, "mag"), verbose="ERROR")
+        raw.save(tmp_path / f"{name}_raw.fif", verbose="ERROR")
+    words = [f"{1 + 0.7 * i:.2f}\t0.1\tw{i}" for i in range(85)]
+    (tmp_path / "words.tsv").write_text("\n".join(["onset\tduration\tword", *words]) + "\n")
+    run = Run("01", "story", "meg", ("a_raw.fif", "b_raw.fif"), "words.tsv", starts_s=(0.0, 31.0))
+    with pytest.raises(StudyError) as refused:
+        Meg(form="continuous", picks="mag", window=(0.0, 0.5), l_freq=0.5).clean(run, tmp_path, ())
+    (problem,) = refused.value.problems
+    assert problem.code == "E-MEG-71" and problem.file == "a_raw.fif, b_raw.fif" and "[0.0, 31.0] s" in problem.found
+
+
 def test_a_pattern_says_where_words_are(tree):
     tree.run("sub-01_ses-1_task-story_run-01", "eeg.vhdr", None)
     tree.file("aligned/01-1-story-01.tsv", "onset\tduration\tword\n1\t0.5\tonce\n")

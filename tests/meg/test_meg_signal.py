@@ -588,6 +588,14 @@ def test_blinks_and_heart_beats_that_eog_and_ecg_record_are_taken_out(how):
     assert told(before, "eyes and heart") == (False, "not asked for (artifacts: none)")
 
 
+def test_independent_components_that_are_not_found_are_told():
+    """Of normal noise there are none: whichever way it is turned, it stays normal."""
+    raw = made({"mag": 40, "eog": 1}, 20)
+    found = result(raw, artifacts="ica", n_ica=40)
+    (warning,) = [w for w in found.warnings if w.code == "W-MEG-07"]
+    assert warning.level == "warning" and warning.field.endswith("n_ica") and "iterations" in warning.found
+
+
 @pytest.mark.parametrize("how", ["projectors", "ica"])
 def test_without_eog_and_ecg_nothing_is_taken_out_and_that_is_told(how):
     raw = made({"mag": 6})
