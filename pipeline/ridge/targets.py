@@ -54,7 +54,7 @@ class Targets:
             yield self._resident.get(key) or self._kept(key, self._read(key, columns, train, test))
 
     def _read(self, key: tuple, columns: slice, train: Any, test: Any) -> Chunk:
-        low = key in self._moments and self._moments[key][2].max() <= CENTRED and not self.ops.exact
+        low = not self.ops.exact and key in self._moments and bool(self._moments[key][2].max() <= CENTRED)
         y, y_test = (self.ops.fresh(self.Y[rows, columns], low) for rows in (train, test))
         if key not in self._moments:
             self._moments[key] = _moments(y, self.ops)
