@@ -174,7 +174,7 @@ def test_a_harmed_intermediate_is_seen_and_never_used(copy):
     path.write_bytes(raw)
     status = copy.run("status")
     assert status.returncode == 6 and "changed\t1" in status.stdout and path.name in status.stdout
-    done = copy.run("run", "--set", "comparison.fdr=0.01")
+    done = copy.run("run", "--subject", "01", "--set", "comparison.fdr=0.01")
     assert done.returncode != 0 and "E-DATA-01" in done.stderr and path.name in done.stderr
 
 
@@ -190,6 +190,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_a_dead_lock_is_not(copy):
     assert copy.run("run").returncode == 0 and not lock.exists()
 
 
+@pytest.mark.slow
 def test_a_subject_more_and_another_folder_change_no_byte(finished, copy):
     shutil.rmtree(copy.root / "data")
     elsewhere = ("--out", copy.root / "elsewhere", "--cores", 1)
