@@ -88,7 +88,11 @@ CHANGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("change", CHANGES)
+# of two settings of one stage one is enough for every day
+SLOW = ("comparison.permutations=300", "encoding.inner_folds=3", "ceiling.kinds=[none]")
+
+
+@pytest.mark.parametrize("change", [pytest.param(c, marks=pytest.mark.slow if c in SLOW else ()) for c in CHANGES])
 def test_a_changed_setting_runs_just_what_depends_on_it(finished, change):
     assert planned(finished, "--set", change) == CHANGES[change]
 

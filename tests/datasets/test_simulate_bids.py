@@ -18,6 +18,8 @@ from pipeline.datasets.simulate_bids import simulate_raw
 from pipeline.datasets.simulate_derivatives import simulate_derivatives
 from pipeline.datasets.simulate_stories import stream
 
+pytestmark = pytest.mark.xdist_group("simulate_bids")  # one worker: the data sets in the fixtures are written once
+
 PLAN = {
     "subjects": ("01", "02"),
     "stories": 2,

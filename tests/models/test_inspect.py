@@ -15,6 +15,8 @@ from pipeline.cli import main
 from pipeline.models.inspection import PARAGRAPH, inspect
 from pipeline.models.weights import fresh
 
+pytestmark = pytest.mark.xdist_group("inspect")  # one worker: the models in the fixture are made once
+
 
 def change(folder, **values):
     path = folder / "config.json"

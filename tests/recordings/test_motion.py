@@ -9,6 +9,8 @@ from pipeline.datasets import simulate_heads
 from pipeline.problems import StudyError
 from pipeline.recordings.motion import Corrected, correct, expanded, framewise_displacement, matrix
 
+pytestmark = pytest.mark.xdist_group("motion")  # one worker: the head in the fixture is scanned once
+
 SHAPE, AFFINE = (64, 64, 36), np.array([[-3, 0, 0, 96.5], [0, 3, 0, -97.0], [0, 0, 3.6, -61.0], [0, 0, 0, 1.0]])
 CENTRE = AFFINE[:3, :3] @ ((np.array(SHAPE) - 1) / 2) + AFFINE[:3, 3]
 BRAIN, TSNR = 300, 60.0

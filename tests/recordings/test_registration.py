@@ -11,6 +11,8 @@ from pipeline.problems import StudyError
 from pipeline.recordings.registration import epi_mask, template_mask_in
 from pipeline.runs import Run
 
+pytestmark = pytest.mark.xdist_group("registration")  # one worker: the head in the fixture is laid on the template once
+
 SHAPE, AFFINE = (48, 56, 40), np.diag([4.0, 4.0, 4.0, 1.0])
 AFFINE[:3, 3] = -2.0 * (np.array(SHAPE) - 1)  # the middle of the box is 0
 RUN = Run("01", "story1", "fmri", ("sub-01/func/bold.nii.gz",), "words.tsv")

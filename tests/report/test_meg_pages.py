@@ -25,6 +25,8 @@ from pipeline.sensors import Sensors
 from . import examples
 from . import meg_examples as made
 
+pytestmark = pytest.mark.xdist_group("meg_pages")  # one worker: the page in the fixture is made once
+
 TIMES = made.TIMES
 
 
