@@ -277,6 +277,17 @@ def test_responses_may_lie_in_a_file(tmp_path):
         assert np.array_equal(getattr(found, name), getattr(expected, name))
 
 
+@pytest.mark.parametrize("mean", [0.0, 10.0, 1000.0])
+def test_a_layer_scores_the_same_whenever_it_comes(mean):
+    """The first is fitted to responses centred in double precision, those after it in single where that is as good."""
+    X = spectra()["alike"]
+    Y = (noisy(X) / noisy(X).std(axis=0) + mean).astype(np.float32)
+    first, second = each_layer([X, X], Y, folds=FOLDS, alphas=GRIDS["usual"])
+    exact = cross_validate(X, Y, folds=FOLDS, alphas=GRIDS["usual"], precision="float64")
+    for found in (first, second):
+        assert_same_but_for_ties(found, exact)
+
+
 def test_layers_come_one_by_one():
     """The first is done before the second is made, so that an interrupted job has kept it."""
     made = []
