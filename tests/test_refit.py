@@ -39,6 +39,19 @@ def predictions(X, Y, folds, alpha):
     return found
 
 
+@pytest.mark.parametrize("n_features", [4, 90])
+def test_held_out_predictions_are_those_of_scikit_learn(n_features):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, n_features)) + 5, rng.normal(size=(60, 5)) + 30
+    X[:40, 0] = 2.0  # constant where the last fold trains
+    folds = splits.contiguous(60, folds=3, gap=2)[1:]
+    alpha = rng.choice([0.1, 10, 1000], size=(2, 5))
+    found = ridge.held_out(X, Y, folds=folds, alpha=alpha, precision="float64")
+    tested = np.concatenate([test for _, test in folds])
+    np.testing.assert_allclose(found[tested], predictions(X, Y, folds, alpha)[tested], rtol=1e-10)
+    assert np.isnan(np.delete(found, tested, axis=0)).all()
+
+
 @pytest.fixture(params=list(refit._PATHS))
 def path(request, monkeypatch):
     monkeypatch.setattr(refit, "_PATHS", {request.param: refit._PATHS[request.param]})

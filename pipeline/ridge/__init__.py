@@ -5,8 +5,19 @@ from typing import Any
 from pipeline.ridge.backends import PRECISIONS
 from pipeline.ridge.banded import banded, unique
 from pipeline.ridge.crossval import Scores, choose_alpha, cross_validate, each_layer
+from pipeline.ridge.heldout import held_out
 
-__all__ = ["PRECISIONS", "RidgeEncoder", "Scores", "banded", "choose_alpha", "cross_validate", "each_layer", "unique"]
+__all__ = [
+    "PRECISIONS",
+    "RidgeEncoder",
+    "Scores",
+    "banded",
+    "choose_alpha",
+    "cross_validate",
+    "each_layer",
+    "held_out",
+    "unique",
+]
 
 
 def __getattr__(name: str) -> Any:

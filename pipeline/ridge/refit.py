@@ -172,9 +172,13 @@ _PATHS = {"smoother": _Smoothers, "moments": _Moments}
 
 
 def _axes(X: np.ndarray, fold: Fold) -> Axes:
-    """`right` takes the training responses."""
     train, test, _ = _centred_parts(X, fold)
-    if len(train) >= X.shape[1]:
+    return principal(train, test)
+
+
+def principal(train: Shaped[np.ndarray, "train feature"], test: Shaped[np.ndarray, "test feature"]) -> Axes:
+    """Axes of centred training rows; `right` takes the training responses."""
+    if len(train) >= train.shape[1]:
         values, vectors = _spectrum(train.T @ train)
         return Axes(test @ vectors, values, (train @ vectors).T)
     values, vectors = _spectrum(train @ train.T)
@@ -191,9 +195,14 @@ def _turned(X: np.ndarray, fold: Fold, basis: np.ndarray) -> Axes:
 def _centred_parts(X: np.ndarray, fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     train, test = (X[rows] for rows in fold)
     mean = train.mean(axis=0)
-    varies = np.ptp(train, axis=0) > 1e-12 * np.abs(X).max(axis=0, initial=0)
+    varies = varying(X, fold[0])
     train, test = (train - mean) * varies, test * varies
     return train, test - test.mean(axis=0), mean
+
+
+def varying(X: Shaped[np.ndarray, "sample feature"], train: np.ndarray) -> Shaped[np.ndarray, " feature"]:
+    """Whether a column is other than constant over the training rows."""
+    return np.ptp(X[train], axis=0) > 1e-12 * np.abs(X).max(axis=0, initial=0)
 
 
 def _spectrum(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
