@@ -11,6 +11,7 @@ from pipeline.statistics.blocks import block_length
 from pipeline.statistics.intervals import Interval, Test, bootstrap, fdr, sign_flip
 from pipeline.statistics.permutations import circular_shifts, permute_blocks
 from pipeline.statistics.refitted import permute_refit
+from pipeline.statistics.surrogates import phase_randomised, reordered, rolled
 
 __all__ = [
     "Interval",
@@ -21,5 +22,8 @@ __all__ = [
     "fdr",
     "permute_blocks",
     "permute_refit",
+    "phase_randomised",
+    "reordered",
+    "rolled",
     "sign_flip",
 ]
