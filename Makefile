@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint env docs bench
+.PHONY: demo test test-all lint env docs bench calibrate
 .DEFAULT_GOAL := demo
 
 env: $(INSTALLED)
@@ -37,6 +37,11 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+# simulations with known truth: every estimator and test, at most 15 minutes on two cores; writes docs/calibration.md
+calibrate: env
+	$(COMPILED)
+	$(ONE_THREAD) $(BIN)/python -m calibration
 
 bench: env
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,bench]"
