@@ -80,10 +80,11 @@ def block_length(series: Shaped[np.ndarray, " sample"]) -> int:
     if len(series) == 0 or not np.isfinite(series).all():
         bad = len(series) - int(np.isfinite(series).sum())
         raise ValueError(f"a block length needs finite numbers: {bad} of {len(series)} samples are not")
-    return int(_lengths(np.asarray(series, float)[:, None])[0])
+    return int(block_lengths(np.asarray(series, float)[:, None])[0])
 
 
-def _lengths(series: Shaped[np.ndarray, "sample column"]) -> np.ndarray:
+def block_lengths(series: Shaped[np.ndarray, "sample column"]) -> np.ndarray:
+    """`block_length` of each column."""
     from scipy import fft
 
     n, columns = series.shape
@@ -105,7 +106,7 @@ def common_length(series: np.ndarray, run: np.ndarray | None, most: int = 200) -
     for rows in runs:
         some[rows] -= some[rows].mean(axis=0)
     some = some[:, np.ptp(some, axis=0) > 0]
-    return round(float(np.median(_lengths(some)))) if some.shape[1] else 1
+    return round(float(np.median(block_lengths(some)))) if some.shape[1] else 1
 
 
 def split_runs(run: np.ndarray | None, n: int) -> list[np.ndarray]:
