@@ -249,15 +249,14 @@ def _job(arguments: Arguments) -> "Job":
     from pipeline.layout import Layout
 
     a = arguments
-    runs = tuple(a.runs) or ((a.run,) if a.run else ())
     return Job(
         Layout(a.out),
         json.loads(a.settings),
         a.subject,
         a.recording,
         a.model,
-        runs,
-        a.table,
+        tuple(a.runs),
+        tuple(a.tables),
         tuple(a.left_out),
         tuple(a.subjects),
         a.threads,
@@ -267,8 +266,8 @@ def _job(arguments: Arguments) -> "Job":
 STAGES = {
     "simulate": "make the recordings of a synthetic study",
     "train": "train the language model of a synthetic study",
-    "words": "read and check the words of one run",
-    "events": "read and check the event types of one run",
+    "words": "read and check the words of every run",
+    "events": "read and check the event types of every run",
     "clean": "clean every run of one subject's recording",
     "activate": "extract one model's activations for the words of every run",
     "encode": "fit one model to one subject's recording, every layer",
@@ -359,7 +358,7 @@ def _of_stage(one: argparse.ArgumentParser) -> None:
     one.add_argument("--out", required=True, help="the study's own folder")
     one.add_argument("--settings", required=True, help="the stage's settings as JSON")
     one.add_argument("--threads", type=int, default=1)
-    for name in ("subject", "recording", "model", "run", "table"):
+    for name in ("subject", "recording", "model"):
         one.add_argument(f"--{name}", default="")
-    for name in ("runs", "left-out", "subjects"):
+    for name in ("runs", "tables", "left-out", "subjects"):
         one.add_argument(f"--{name}", nargs="*", default=[])

@@ -25,7 +25,7 @@ class Job(NamedTuple):
     recording: str = ""
     model: str = ""
     runs: tuple[str, ...] = ()
-    table: str = ""
+    tables: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     threads: int = 1

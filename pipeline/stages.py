@@ -1,6 +1,7 @@
 """The work of each rule: load, one call, save. Heavy libraries are imported by the stage that needs them."""
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from pipeline import arrays
 from pipeline.config import Study, component
 from pipeline.coursestages import beside, latencies, passive  # noqa: F401  the verbs find them here
 from pipeline.jobs import GROUP_COURSES, TABLE_TEXT, Job, expected, in_time, load_tables, load_words
+from pipeline.problems import Problem, StudyError
 from pipeline.recordings.recorded import recorded
 from pipeline.runs import digest
 
@@ -35,22 +37,31 @@ def train(job: Job) -> None:
 
 
 def words(job: Job) -> None:
-    """One stimulus' words, checked, sorted and in seconds."""
+    """The words of every stimulus, checked, sorted and in seconds."""
     from pipeline.words import stimulus
 
-    (label,) = job.runs
-    told = (run for run in job.dataset.runs(job.out.root) if run.run == label)
-    frame, _ = stimulus(job.folder, next(run for run in told if job.table in (run.words, run.events)))
-    arrays.save_table(frame, job.out.words(label), **job.record("words", **job.external(job.table)))
+    runs = reversed(job.dataset.runs(job.out.root))  # of those who met a stimulus, the first is asked
+    told = {(run.run, table): run for run in runs for table in (run.words, run.events)}
+    _read_all("words", job, job.out.words, lambda label, table: stimulus(job.folder, told[label, table])[0])
 
 
 def events(job: Job) -> None:
-    """One run's event types, checked, sorted and in seconds."""
+    """The event types of every stimulus, checked, sorted and in seconds."""
     from pipeline.words import read_events
 
-    (label,) = job.runs
-    frame, _ = read_events(job.folder / job.table, name=job.table)
-    arrays.save_table(frame, job.out.events(label), **job.record("events", **job.external(job.table)))
+    _read_all("events", job, job.out.events, lambda _, table: read_events(job.folder / table, name=table)[0])
+
+
+def _read_all(stage: str, job: Job, place: Callable[[str], Path], read: Callable[[str, str], "pd.DataFrame"]) -> None:
+    """One table for each stimulus; what is wrong with any of them is told at once."""
+    problems: list[Problem] = []
+    for label, table in zip(job.runs, job.tables, strict=True):
+        try:
+            arrays.save_table(read(label, table), place(label), **job.record(stage, **job.external(table)))
+        except StudyError as error:
+            problems += error.problems
+    if problems:
+        raise StudyError(*problems)
 
 
 def clean(job: Job) -> None:

@@ -23,6 +23,9 @@ FOLDER = STUDY.dataset.folder(PATHS.root)
 # raw images are realigned volume by volume, side by side; nothing else of a clean job is parallel
 THREADS_TO_CLEAN = 8 if STUDY.realigns(PLAN) else 1
 MADE_HERE = set(STUDY.dataset.recording_files(PATHS.root))
+# stimulus -> the table of its words, or of the events that stand for them; and of its events, where there are any
+WORDS = {label: run.words or run.events for label, run in PLAN.stimuli().items()}
+EVENTS = {label: run.events for label, run in PLAN.stimuli().items() if run.events}
 
 
 def settings(stage, recording=""):
@@ -46,23 +49,6 @@ def within(path):
 
 def row_digest(wildcards):
     return PLAN.digest(wildcards.subject, wildcards.recording)
-
-
-def name_of_words(wildcards):
-    run = PLAN.stimuli()[wildcards.run]
-    return run.words or run.events
-
-
-def name_of_events(wildcards):
-    return PLAN.stimuli()[wildcards.run].events
-
-
-def words_of_run(wildcards):
-    return FOLDER / name_of_words(wildcards)
-
-
-def events_of_run(wildcards):
-    return FOLDER / name_of_events(wildcards)
 
 
 def read_by_model(wildcards):

@@ -1,12 +1,13 @@
+# One job reads the words of every stimulus: a table takes milliseconds, and a job of its own a second to start.
 rule words:
     input:
-        table=words_of_run,
+        tables=[FOLDER / name for name in WORDS.values()],
     output:
-        PATHS.words("{run}"),
+        [PATHS.words(run) for run in WORDS],
     log:
-        PATHS.log("words", "{run}"),
+        PATHS.log("words"),
     benchmark:
-        PATHS.benchmark("words", "{run}")
+        PATHS.benchmark("words")
     conda:
         "../envs/brainalign.yaml"
     threads: 1
@@ -14,34 +15,38 @@ rule words:
         mem_mb=500,
     params:
         settings=settings("words"),
-        table=name_of_words,
+        runs=list(WORDS),
+        tables=list(WORDS.values()),
         out=PATHS.root,
     shell:
         "python -m pipeline words --out {params.out:q} --settings {params.settings:q}"
-        " --run {wildcards.run:q} --table {params.table:q} --threads {threads} &> {log:q}"
+        " --runs {params.runs:q} --tables {params.tables:q} --threads {threads} &> {log:q}"
 
 
-rule events:
-    input:
-        table=events_of_run,
-    output:
-        PATHS.events("{run}"),
-    log:
-        PATHS.log("events", "{run}"),
-    benchmark:
-        PATHS.benchmark("events", "{run}")
-    conda:
-        "../envs/brainalign.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-    params:
-        settings=settings("events"),
-        table=name_of_events,
-        out=PATHS.root,
-    shell:
-        "python -m pipeline events --out {params.out:q} --settings {params.settings:q}"
-        " --run {wildcards.run:q} --table {params.table:q} --threads {threads} &> {log:q}"
+if EVENTS:
+
+    rule events:
+        input:
+            tables=[FOLDER / name for name in EVENTS.values()],
+        output:
+            [PATHS.events(run) for run in EVENTS],
+        log:
+            PATHS.log("events"),
+        benchmark:
+            PATHS.benchmark("events")
+        conda:
+            "../envs/brainalign.yaml"
+        threads: 1
+        resources:
+            mem_mb=500,
+        params:
+            settings=settings("events"),
+            runs=list(EVENTS),
+            tables=list(EVENTS.values()),
+            out=PATHS.root,
+        shell:
+            "python -m pipeline events --out {params.out:q} --settings {params.settings:q}"
+            " --runs {params.runs:q} --tables {params.tables:q} --threads {threads} &> {log:q}"
 
 
 # One job cleans all runs of a subject's recording. Outputs cannot differ between jobs of
