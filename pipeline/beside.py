@@ -1,19 +1,16 @@
 """What a model adds to the controls of a recording: both fitted together, each with a penalty of its own, and the controls alone."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from pipeline import clipping, ridge, statistics
-from pipeline.comparison.networks import choose_layer, mean
-from pipeline.encoding import Encoding, designs, folds_of
-from pipeline.samples import Samples, gather
-from pipeline.scores import leading
-from pipeline.sensors import sensors_of
+from pipeline import ridge, statistics
+from pipeline.comparison.networks import mean
+from pipeline.encoding import Encoding
+from pipeline.joint import Activations, inner_scores, lay
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,16 +18,11 @@ if TYPE_CHECKING:
 
     from pipeline.recordings import Recording
 
-MOST_TARGETS = 1000  # all of them are fitted; a banded fit of more takes longer than all that it is to explain
-BEST = 500
 FEWEST_PARTS = 3
-N_ITER = 12  # weightings of the spaces that are tried
 COLUMNS = (
     "subject", "recording", "model", "layer", "controls", "roi", "n_targets", "of_targets", "r_joint", "r_controls", "adds",
     "low", "high", "n_parts",
 )  # fmt: skip
-
-Activations = Mapping[str, "xr.Dataset"]  # of one model, by run
 
 
 class Added(NamedTuple):
@@ -57,40 +49,19 @@ def added(
 ) -> Added:
     """Banded ridge from a model and every control to the recording, and from the controls without the model.
 
-    In each fold the model stands with the layer that it chose on the fold's
-    inner folds, and each control has a band: a penalty that is its own. The
-    fit of the controls chooses anew. A control of several layers stands with
-    all of them side by side. Where there are more than 1,000 targets
-    only 500 are fitted in each fold, those that the model predicts best on
-    the fold's inner folds, so that no test sample has a say in it.
-
-    Parameters
-    ----------
-    model : its activations; of seeds or steps the last.
-    controls : label -> activations.
-    scores : what `encoding.encode` returned for the model.
-    seed : of the weightings that are drawn.
-    folder : for responses that are larger than memory should hold (`samples.gather`).
+    Each control has a band: a penalty that is its own. The fit of the controls
+    chooses anew. Layers and targets are chosen as `joint.lay` tells; its
+    arguments are those of this function.
     """
-    samples = gather(recordings, split, settings.trim_s, folder)
-    outer, inner = folds_of(samples, settings, seed)
-    sensors = sensors_of(next(iter(recordings.values())))
-    limits = clipping.limits_of(samples.Y, outer, getattr(recording, "clip", None), sensors)
-    beside = [_design(recording, found, recordings, samples) for found in controls.values()]
-    score = _inner(scores)
-    chosen = choose_layer(score).tolist()
-    own = {layer: _design(recording, model, recordings, samples, [layer]) for layer in sorted(set(chosen))}
-    fit = partial(
-        ridge.banded, alphas=settings.grid(), select=settings.select, n_iter=N_ITER, seed=seed,
-        precision="float64" if settings.precision == "float64" else "float32",
-    )  # fmt: skip
-    joint, alone = np.full((2, len(outer), samples.Y.shape[1]), np.nan)
-    for k, layer in enumerate(chosen):
-        columns = _best(score[layer, k])
-        y = clipping.within(samples.Y, limits, k, columns)
-        joint[k, columns] = fit([own[layer], *beside], y, folds=[outer[k]], inner=[inner[k]]).r[0]
-        alone[k, columns] = fit(beside, y, folds=[outer[k]], inner=[inner[k]]).r[0]
-    return Added(joint, alone, tuple(str(scores["layer"].values[layer]) for layer in chosen))
+    laid = lay(recording, model, controls, recordings, split, scores, settings, seed, folder)
+    joint, alone = np.full((2, len(laid.outer), laid.samples.Y.shape[1]), np.nan)
+    beside = list(laid.controls.values())
+    for k, fold in enumerate(laid.outer):
+        columns, y = laid.targets(k)
+        options = laid.options | {"folds": [fold], "inner": [laid.inner[k]]}
+        joint[k, columns] = ridge.banded([laid.model(k), *beside], y, **options).r[0]
+        alone[k, columns] = ridge.banded(beside, y, **options).r[0]
+    return Added(joint, alone, laid.layers)
 
 
 def table(
@@ -112,7 +83,7 @@ def table(
 
     whose = {"subject": subject, "recording": recording, "model": model, "controls": " ".join(controls)}
     whose["layer"] = " ".join(dict.fromkeys(found.layers))
-    known = np.isfinite(_inner(scores)).any(axis=(0, 1))
+    known = np.isfinite(inner_scores(scores)).any(axis=(0, 1))
     rows = []
     for roi, member in zip(scores["roi"].values.astype(str), scores["member"].values.astype(bool), strict=True):
         fitted = np.isfinite(found.joint[:, member])
@@ -137,33 +108,3 @@ def _summary(joint: np.ndarray, controls: np.ndarray, draws: int, seed: int) -> 
     return {
         "r_joint": r_joint, "r_controls": r_controls, "adds": adds, "low": ends[0], "high": ends[1], "n_parts": len(by_part),
     }  # fmt: skip
-
-
-def _inner(scores: "xr.Dataset") -> Float[np.ndarray, "layer fold target"]:
-    """Of the last network."""
-    axis = leading(scores)
-    inner = scores["inner"].isel({axis: -1} if axis else {})
-    return inner.transpose("layer", "fold", "target").values.astype(float)
-
-
-def _best(inner: Float[np.ndarray, " target"]) -> np.ndarray:
-    """All targets that have a score, or the best of them."""
-    known = np.flatnonzero(np.isfinite(inner))
-    if len(known) <= MOST_TARGETS:
-        return known
-    return np.sort(known[np.argsort(-inner[known], kind="stable")][:BEST])
-
-
-def _design(
-    recording: "Recording",
-    activations: Activations,
-    recordings: Mapping[str, "xr.Dataset"],
-    samples: Samples,
-    layers: Sequence[int] | None = None,
-) -> Float[np.ndarray, "sample column"]:
-    """Some layers (all by default) of the last network, side by side."""
-    first = next(iter(activations.values()))
-    axis, n_layers = leading(first), first.sizes["layer"]
-    start = (first.sizes[axis] - 1) * n_layers if axis else 0
-    which = [start + layer for layer in (range(n_layers) if layers is None else layers)]
-    return np.hstack(list(designs(recording, activations, recordings, samples, which)))

@@ -24,6 +24,7 @@ PRECISIONS = {"float32": np.float32, "float64": np.float64}
 ROWS = 256  # summed in single precision at most
 
 Spaces = Sequence[Shaped[np.ndarray, "..."]] | Mapping[str, Shaped[np.ndarray, "..."]]
+Visit = Callable[[int, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 class Banded(NamedTuple):
@@ -73,6 +74,7 @@ def banded(
     seed: int = 0,
     gammas: Shaped[np.ndarray, "candidate space"] | None = None,
     targets_per_chunk: int | None = None,
+    visit: Visit | None = None,
 ) -> Banded:
     """Ridge from several feature spaces to every target, each space with a penalty of its own.
 
@@ -99,6 +101,11 @@ def banded(
     seed : of the draws.
     gammas : candidates to try instead, each row on the simplex.
     targets_per_chunk : targets at a time; memory, not results.
+    visit : called with (fold, targets, y, parts) for what is tested, some
+        targets at a time: y (test row, target) less the training mean, NaN
+        for a constant target, parts
+        (space, test row, target) each space's own prediction of it, whose sum
+        is the prediction. Nothing of these is kept otherwise.
 
     Give at least two alphas to a factor of ten: gamma puts penalties between
     those of the grid, and a joint fit with a finer grid than the fit without
@@ -125,7 +132,8 @@ def banded(
     )
     few = sum(x.shape[1] for x in parts) <= min(len(train) for train, _ in folds)
     solver = (Primal if few else Dual)(parts, task)
-    found = [_one_fold(solver, fold, inner[k], task) for k, fold in enumerate(folds)]
+    visits = [partial(visit, k) if visit else _unseen for k in range(len(folds))]
+    found = [_one_fold(solver, fold, inner[k], task, visits[k]) for k, fold in enumerate(folds)]
     stacked = {name: np.stack([one[name] for one in found], axis=-2) for name in found[0]}
     return Banded(**stacked, names=names, path=solver.name)
 
@@ -165,11 +173,17 @@ def _named(spaces: Spaces, n_samples: int) -> tuple[tuple[str, ...], list[np.nda
     return tuple(by_name), [checked_values(np.asarray(x), f"space {name!r}") for name, x in by_name.items()]
 
 
-def _one_fold(solver: Any, fold: Fold, inner: list[Fold], task: Task) -> dict[str, np.ndarray]:
+def _unseen(columns: np.ndarray, y: np.ndarray, parts: np.ndarray) -> None:
+    """Nobody wants to see the predictions."""
+
+
+def _one_fold(
+    solver: Any, fold: Fold, inner: list[Fold], task: Task, visit: Callable[..., None]
+) -> dict[str, np.ndarray]:
     train, test = (np.asarray(rows) for rows in fold)
     solver.open(train)
     gamma, alpha, score = _choose(solver, inner, task)
-    found = _tested(solver.on(train, test), gamma, alpha, task)
+    found = _tested(solver.on(train, test), gamma, alpha, task, visit)
     scale = task.scales[gamma].T
     chosen = task.alphas[alpha]
     found["alpha"] = np.divide(chosen, scale, out=np.full(scale.shape, np.inf), where=scale > 0)
@@ -215,7 +229,9 @@ def _times(left: tuple[np.ndarray, np.ndarray], weights: np.ndarray) -> np.ndarr
     return left[0] @ weights + left[1] @ weights
 
 
-def _tested(own: Set, gamma: np.ndarray, alpha: np.ndarray, task: Task) -> dict[str, np.ndarray]:
+def _tested(
+    own: Set, gamma: np.ndarray, alpha: np.ndarray, task: Task, visit: Callable[..., None]
+) -> dict[str, np.ndarray]:
     """Scores on the held-out rows; targets that chose the same gamma share its factorisation."""
     n_spaces, n_targets = task.scales.shape[1], len(gamma)
     found = {name: np.full(n_targets, np.nan) for name in ("r", "r2")}
@@ -227,6 +243,7 @@ def _tested(own: Set, gamma: np.ndarray, alpha: np.ndarray, task: Task) -> dict[
             penalty = (system.values[:, None] + task.alphas[alpha[columns]]).astype(task.dtype)
             weights = _weights(system, own, columns, task) / penalty
             parts = np.stack([_times(left, weights) for left in lefts]).astype(np.float64)
+            visit(columns, np.where(own.known[columns], own.y[:, columns].astype(np.float64), np.nan), parts)
             for name, values in _scores(parts, own, columns).items():
                 found[name][..., columns] = values
     return found

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline import arrays, beside, jobs, ridge, stages
+from pipeline import arrays, jobs, joint, ridge, stages
 from pipeline.beside import added, table
 from pipeline.clipping import limits_of
 from pipeline.config import Study
@@ -71,9 +71,9 @@ def by_channel(found, name: str) -> np.ndarray:
 def test_a_model_adds_where_it_alone_explains_and_nothing_where_the_control_does(fitted):
     recordings, model, control, _, scores = fitted
     found = added(MEG, model, {"rate": control}, recordings, SPLIT, scores, SETTINGS)
-    joint, alone = by_channel(found, "joint"), by_channel(found, "controls")
-    assert (alone[0, 2:] > 0.7).all() and np.abs(joint - alone)[0, 2:].max() < 0.02
-    assert np.abs(alone[1, 2:]).max() < 0.15 and (joint[1, 2:] > 0.7).all()
+    both, alone = by_channel(found, "joint"), by_channel(found, "controls")
+    assert (alone[0, 2:] > 0.7).all() and np.abs(both - alone)[0, 2:].max() < 0.02
+    assert np.abs(alone[1, 2:]).max() < 0.15 and (both[1, 2:] > 0.7).all()
     assert found.layers == ("1",) * 4
 
 
@@ -93,7 +93,7 @@ def test_the_fit_is_banded_ridge_of_the_same_designs_in_the_same_folds(fitted):
         np.vstack([zscored(of[run]["activations"].values[:, layer].astype(float)) for run in RUNS])
         for of, layer in ((model, 1), (control, 0))
     )
-    options = dict(folds=outer, inner=inner, alphas=SETTINGS.grid(), precision="float64", n_iter=beside.N_ITER, seed=3)
+    options = dict(folds=outer, inner=inner, alphas=SETTINGS.grid(), precision="float64", n_iter=joint.N_ITER, seed=3)
     np.testing.assert_allclose(found.joint, ridge.banded([X, C], samples.Y, **options).r, atol=1e-9)
     np.testing.assert_allclose(found.controls, ridge.banded([C], samples.Y, **options).r, atol=1e-9)
 
@@ -131,8 +131,8 @@ def test_below_three_folds_there_is_no_interval(fitted):
 
 def test_of_too_many_targets_each_fold_keeps_those_that_its_own_inner_folds_predict_best(fitted, monkeypatch):
     recordings, model, control, _, scores = fitted
-    monkeypatch.setattr(beside, "MOST_TARGETS", 11)
-    monkeypatch.setattr(beside, "BEST", 5)
+    monkeypatch.setattr(joint, "MOST_TARGETS", 11)
+    monkeypatch.setattr(joint, "BEST", 5)
     found = added(MEG, model, {"rate": control}, recordings, SPLIT, scores, SETTINGS)
     inner = scores["inner"].values[1]
     for k in range(4):
