@@ -8,22 +8,35 @@ across the border of a run.
 """
 
 from pipeline.statistics.blocks import block_length
-from pipeline.statistics.intervals import Interval, Test, bootstrap, fdr, sign_flip
+from pipeline.statistics.intervals import Interval, Test, bootstrap, fdr, n_blocks, resampled, sign_flip
+from pipeline.statistics.margins import Equivalence, Reached, equivalence, reached
+from pipeline.statistics.people import Prevalence, Seeds, bootstrap_people, prevalence, seeds
 from pipeline.statistics.permutations import circular_shifts, permute_blocks
 from pipeline.statistics.refitted import permute_refit
 from pipeline.statistics.surrogates import phase_randomised, reordered, rolled
 
 __all__ = [
+    "Equivalence",
     "Interval",
+    "Prevalence",
+    "Reached",
+    "Seeds",
     "Test",
     "block_length",
     "bootstrap",
+    "bootstrap_people",
     "circular_shifts",
+    "equivalence",
     "fdr",
+    "n_blocks",
     "permute_blocks",
     "permute_refit",
     "phase_randomised",
+    "prevalence",
+    "reached",
     "reordered",
+    "resampled",
     "rolled",
+    "seeds",
     "sign_flip",
 ]

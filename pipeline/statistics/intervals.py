@@ -56,15 +56,49 @@ def bootstrap(
     Künsch (1989), Annals of Statistics 17, 1217-1241.
     Hesterberg (2015), American Statistician 69, 371-386, section 5.
     """
-    series = _table(values)
+    series = table_of(values)
     block = common_length(series, run) if block is None else block
-    blocks = split_blocks(split_runs(run, len(series)), block)
-    sums, sizes = np.stack([series[b].sum(axis=0) for b in blocks]), np.array([len(b) for b in blocks], float)
-    counts = _counts(len(blocks), n, seed)
-    means = counts @ sums / (counts @ sizes)[:, None]
+    means, n_blocks = _means(series, run, block, n, seed)
     mean = series.mean(axis=0)
-    ends = mean + _widening(len(blocks), block) * (np.quantile(means, [0.025, 0.975], axis=0) - mean)
-    return Interval(*(_like(values, part) for part in (mean, *ends)))
+    ends = mean + _widening(n_blocks, block) * (np.quantile(means, [0.025, 0.975], axis=0) - mean)
+    return Interval(*(like(values, part) for part in (mean, *ends)))
+
+
+def resampled(
+    values: Shaped[np.ndarray, "sample column"],
+    *,
+    over: Shaped[np.ndarray, " sample"] | None = None,
+    run: Run = None,
+    block: int,
+    n: int = 1000,
+    seed: int = 0,
+) -> Float[np.ndarray, "draw column"]:
+    """Means of several columns over resampled blocks, for the interval of what is made of several means.
+
+    A share that is held within limits, or a sum of means, is formed in every
+    draw; its interval lies between the 2.5 and 97.5 % quantiles. Draws are
+    widened about the mean as in `bootstrap`, whose interval they give where a
+    column is told as it is. The same seed draws the same blocks.
+
+    Parameters
+    ----------
+    over : a series whose mean, over the same blocks, divides that of each column.
+
+    Returns
+    -------
+    One row per draw; NaN where one block is all there is.
+    """
+    columns = table_of(values) if over is None else np.column_stack([table_of(values), over])
+    means, n_blocks = _means(columns, run, block, n, seed)
+    mean = columns.mean(axis=0)
+    if over is not None:
+        means, mean = means[:, :-1] / means[:, -1:], mean[:-1] / mean[-1]
+    return mean + _widening(n_blocks, block) * (means - mean)
+
+
+def n_blocks(n_samples: int, *, run: Run = None, block: int) -> int:
+    """How many blocks there are to resample."""
+    return len(split_blocks(split_runs(run, n_samples), block))
 
 
 def sign_flip(values: Shaped[np.ndarray, "unit ..."], *, n: int = 10000, seed: int = 0) -> Test:
@@ -84,7 +118,7 @@ def sign_flip(values: Shaped[np.ndarray, "unit ..."], *, n: int = 10000, seed: i
     -------
     `smallest_p` is what these units could reach at best: 0.25 for three.
     """
-    table = _table(values)
+    table = table_of(values)
     if not len(table):
         raise ValueError("a sign-flip test needs at least 1 unit and got 0")
     exact = 2 ** len(table) <= n
@@ -97,7 +131,7 @@ def sign_flip(values: Shaped[np.ndarray, "unit ..."], *, n: int = 10000, seed: i
     mean = table.mean(axis=0)
     p[np.isnan(mean)] = np.nan
     smallest = min(1.0, 2 / len(signs)) if exact else 1 / (n + 1)
-    return Test(_like(values, p), _like(values, mean), len(table), smallest)
+    return Test(like(values, p), like(values, mean), len(table), smallest)
 
 
 def fdr(p: Shaped[np.ndarray, "*test"]) -> Float[np.ndarray, "*test"]:
@@ -114,33 +148,49 @@ def fdr(p: Shaped[np.ndarray, "*test"]) -> Float[np.ndarray, "*test"]:
     return q
 
 
-def _counts(n_blocks: int, n: int, seed: int) -> Float[np.ndarray, "n block"]:
+def _means(series: np.ndarray, run: Run, block: int, n: int, seed: int) -> tuple[np.ndarray, int]:
+    """(draw, column) means of resampled blocks, and how many blocks there are."""
+    blocks = split_blocks(split_runs(run, len(series)), block)
+    sums, sizes = np.stack([series[b].sum(axis=0) for b in blocks]), np.array([len(b) for b in blocks], float)
+    drawn = counts(len(blocks), n, np.random.default_rng(seed))
+    return drawn @ sums / (drawn @ sizes)[:, None], len(blocks)
+
+
+def counts(n_blocks: int, n: int, rng: np.random.Generator) -> Float[np.ndarray, "n block"]:
     """How often each resample draws each block."""
-    draws = np.random.default_rng(seed).integers(n_blocks, size=(n, n_blocks)) + n_blocks * np.arange(n)[:, None]
+    draws = rng.integers(n_blocks, size=(n, n_blocks)) + n_blocks * np.arange(n)[:, None]
     return np.bincount(draws.ravel(), minlength=n * n_blocks).reshape(n, n_blocks).astype(float)
 
 
 def _widening(n_blocks: int, block: int) -> float:
-    """By how much resampled means of few, short blocks spread too little.
+    """By how much resampled means of few, short blocks spread too little."""
+    if n_blocks < 2:
+        return np.nan
+    few = np.sqrt(n_blocks / (n_blocks - 1)) * students_t(n_blocks - 1.0) / students_t(np.inf)
+    return float(few / np.sqrt(1 - missed(block)))
+
+
+def missed(block: int) -> float:
+    """Share of the variance that blocks miss, as neighbouring ones still share something.
 
     Where the autocorrelation falls off exponentially, blocks of b samples
     miss (tau^2 - 1) / (2 tau b) of the variance; b is three times tau.
     """
+    return (1 - 1 / max(block / 3, 1.0) ** 2) / 6
+
+
+def students_t(df: float) -> float:
+    """The end of an interval of 95 %, in standard errors."""
     from scipy import special
 
-    if n_blocks < 2:
-        return np.nan
-    tau = max(block / 3, 1.0)
-    missed = (1 - 1 / tau**2) / 6
-    few = np.sqrt(n_blocks / (n_blocks - 1)) * special.stdtrit(n_blocks - 1, 0.975) / special.ndtri(0.975)
-    return float(few / np.sqrt(1 - missed))
+    return float(special.stdtrit(min(df, 1e9), 0.975))  # of infinitely many it has none, and the normal's is this
 
 
-def _table(values: np.ndarray) -> Float[np.ndarray, "row column"]:
+def table_of(values: np.ndarray) -> Float[np.ndarray, "row column"]:
     return np.asarray(values, float).reshape(len(values), int(np.prod(values.shape[1:])))
 
 
-def _like(values: np.ndarray, part: np.ndarray) -> float | np.ndarray:
+def like(values: np.ndarray, part: np.ndarray) -> float | np.ndarray:
     return float(part[0]) if values.ndim == 1 else part.reshape(values.shape[1:])
 
 
