@@ -15,13 +15,13 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import __version__
+from pipeline import __version__, netcdf
 from pipeline.problems import Problem, StudyError, shown
 from pipeline.settings import as_json
 
@@ -88,19 +88,14 @@ def _chunks(array: "xr.DataArray") -> dict[str, Any]:
 
 
 def _check_reopens(temp: Path, sizes: dict[Any, int]) -> None:
-    import xarray as xr
-
-    with xr.open_dataset(temp, engine="h5netcdf") as back:
-        if dict(back.sizes) != sizes:
-            raise OSError(f"{temp.name} was written with axes {sizes} and reads back as {dict(back.sizes)}")
+    if (back := netcdf.sizes(temp)) != sizes:
+        raise OSError(f"{temp.name} was written with axes {sizes} and reads back as {back}")
 
 
 def load(path: Path, *dims: str) -> "xr.Dataset":
     """Read arrays that `save` wrote; refuse a file that changed since, or lacks an axis."""
-    import xarray as xr
-
     verify(path)
-    ds = xr.load_dataset(path, engine="h5netcdf")
+    ds = netcdf.read(path)
     require(ds, *dims)
     return ds
 
@@ -111,9 +106,10 @@ def opened(path: Path, *dims: str) -> Iterator["xr.Dataset"]:
     import xarray as xr
 
     verify(path)
-    with xr.open_dataset(path, engine="h5netcdf", cache=False) as ds:
+    large = path.stat().st_size > _SMALL
+    with xr.open_dataset(path, engine="h5netcdf", cache=False) if large else nullcontext(netcdf.read(path)) as ds:
         require(ds, *dims)
-        yield ds if ds.nbytes > _SMALL else ds.load()
+        yield ds
 
 
 def save_table(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import netcdf
+
 REPOSITORY = Path(__file__).parent.parent
 DATA = Path(os.environ.get("BRAINALIGN_DATA", REPOSITORY.parent / "shared" / "data"))
 
@@ -17,6 +19,20 @@ def brainalign(*arguments: object, cwd: Path, **env: str) -> subprocess.Complete
     return subprocess.run(
         command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
+
+
+def read_alike(path: Path) -> None:
+    """A file is to our reader what it is to xarray's, to the order of its parts and the kind of every number."""
+    import xarray as xr
+
+    ours, theirs = netcdf.read(path), xr.load_dataset(path, engine="h5netcdf")
+    xr.testing.assert_identical(ours, theirs)
+    assert list(ours.variables) == list(theirs.variables) and list(ours.attrs) == list(theirs.attrs)
+    assert list(ours.sizes.items()) == list(theirs.sizes.items()) and netcdf.sizes(path) == dict(theirs.sizes)
+    for name, array in theirs.variables.items():
+        assert ours[name].dtype == array.dtype and type(ours[name].data) is type(array.data)
+        assert {k: type(v) for k, v in ours[name].attrs.items()} == {k: type(v) for k, v in array.attrs.items()}
+    assert {k: v.dtype for k, v in ours.indexes.items()} == {k: v.dtype for k, v in theirs.indexes.items()}
 
 
 class Laboratory:

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from laboratory import read_alike
 
 from pipeline import arrays
 from pipeline.problems import StudyError
@@ -51,6 +52,34 @@ def test_a_harmed_file_is_never_read(tmp_path, harm, keep_time):
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(StudyError, match=r"a\.nc"):
         arrays.load(path)
+
+
+FACTS = {"units": "1", "long_name": "x"}
+ODD = {  # what a file may hold: arrays, coordinates, attributes of the whole
+    "numbers of every kind": ({d: ("word", np.arange(3).astype(d), FACTS) for d in ("f2", "f4", "f8", "i1", "i4", "i8", "u1", "bool")}, {}, {}),
+    "missing numbers": ({"x": (("a", "b"), np.array([[np.nan, 1.0], [np.inf, -0.0]]), FACTS)}, {"a": [0.5, np.nan]}, {}),
+    "texts": ({"x": ("word", ["", "ß", "n/a", "日本"], FACTS)}, {"word": list("abcd"), "text": ("word", ["a b", "", "NA", "é"], {"units": ""})}, {}),
+    "axes of one and of none": ({"x": (("a", "b"), np.zeros((1, 0), "f4"), FACTS), "t": ("b", np.array([], "U1"), FACTS)}, {"a": ["one"]}, {}),
+    "no axes": ({"x": ((), 3.5, FACTS), "t": ((), "text", FACTS)}, {"k": 2, "who": "01"}, {}),
+    "labels of two axes": ({"x": (("a", "b"), np.zeros((2, 3)), FACTS)}, {"when": (("a", "b"), np.ones((2, 3)), FACTS), "loose": ("c", [1, 2])}, {}),
+    "attributes": ({"x": ("a", [1.0], FACTS | {"many": ["a", "b"], "sizes": [1, 2], "blank": ""})}, {}, {"n": 3, "p": 0.5, "one": [7], "names": ["é"], "lowest": -np.inf}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_file_is_read_as_xarray_reads_it(tmp_path, kind):
+    values, coords, about = ODD[kind]
+    save(xr.Dataset(values, coords, about), tmp_path / "a.nc")
+    read_alike(tmp_path / "a.nc")
+
+
+def test_parts_of_a_large_file_are_read_when_they_are_asked_for(tmp_path):
+    ds = dataset().isel(word=np.zeros(400_000, int))
+    save(ds, tmp_path / "a.nc")
+    with arrays.opened(tmp_path / "a.nc", "layer") as back:
+        assert back["activations"].variable._in_memory is False
+        xr.testing.assert_identical(back.isel(word=[3]).drop_attrs(deep=False), ds.isel(word=[3]))
+    read_alike(tmp_path / "a.nc")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path):

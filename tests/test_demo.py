@@ -1,9 +1,11 @@
 """The demo, whole: what was planted is found."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
-from laboratory import REPOSITORY, brainalign
+from laboratory import REPOSITORY, brainalign, read_alike
 
 from pipeline import arrays
 from pipeline.config import Study
@@ -44,6 +46,13 @@ def test_the_true_ceiling_lies_in_the_interval_of_nine_in_ten_driven_voxels(demo
     truth = arrays.load_table(demo[0].root / "simulated" / "truth.tsv", text=("subject", "target", "roi"))
     inside, total = coverage(study.plan(demo[0].root), demo[0], truth)
     assert total == 320 and inside / total >= 0.9
+
+
+def test_every_kind_of_file_is_read_as_xarray_reads_it(demo):
+    files = {re.sub(r"(sub|run|model)-[A-Za-z0-9]+", "", path.name): path for path in demo[0].root.rglob("*.nc")}
+    assert len(files) >= 7  # recordings, scores and ceilings of both scanners, activations, courses
+    for path in files.values():
+        read_alike(path)
 
 
 @pytest.mark.parametrize("model", ["trained", "untrained", "wordrate", "position"])
