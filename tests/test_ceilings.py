@@ -1,10 +1,12 @@
 """Ceilings against closed forms and planted truth."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from pipeline.ceilings import CEILINGS, none, repeats
+from pipeline.ceilings import none, repeats
 
 
 def autoregressive(rng: np.random.Generator, phi: float, *shape: int) -> np.ndarray:
@@ -153,15 +155,41 @@ def test_one_presentation_is_refused():
         repeats(np.zeros((1, 50, 3)))
 
 
-def test_too_few_blocks_are_refused_with_the_numbers():
-    with pytest.raises(ValueError, match=r"100 samples in 1 run\(s\) hold 2 block\(s\) of 50"):
-        repeats(planted(0.5, 2, 100, 0, 3), block=50)
+def test_too_few_blocks_leave_the_value_without_an_interval_and_say_so_with_the_numbers():
+    Y = planted(0.5, 2, 100, 0, 3)
+    found = repeats(Y, block=50)
+    assert re.search(r"100 samples in 1 run\(s\) hold 2 block\(s\) of 50", found.reason)
+    np.testing.assert_allclose(found.value, repeats(Y).value)
+    assert np.isnan([found.low, found.high]).all()
+    assert not found.valid.any()
+    assert repeats(Y).reason == ""
+
+
+def test_a_block_that_does_not_fit_is_refused_with_one_that_does():
+    Y, run = planted(0.5, 2, 100, 0, 3), np.repeat([0, 1], [70, 30])
+    with pytest.raises(ValueError, match=r"longer than the shortest run, of 30.* blocks of 23"):
+        repeats(Y, run=run, block=31)
     with pytest.raises(ValueError, match="block of 0 samples"):
-        repeats(planted(0.5, 2, 100, 0, 3), block=0)
+        repeats(Y, block=0)
+    assert repeats(Y, run=run, block=23).reason == ""
+    assert repeats(Y, run=run, block=24).reason
+
+
+def test_presentations_of_unequal_length_are_told_with_the_numbers():
+    Y = planted(0.5, 3, 100, 0, 3)
+    with pytest.raises(ValueError, match="3 presentations have 100, 97, 100 samples"):
+        repeats([Y[0], Y[1, :97], Y[2]])
+    with pytest.raises(ValueError, match="2 presentations have 3, 2 targets"):
+        repeats([Y[0], Y[1, :, :2]])
+    np.testing.assert_array_equal(repeats(list(Y)).low, repeats(Y).low)
+
+
+def test_no_resamples_are_no_interval():
+    with pytest.raises(ValueError, match="0 resamples"):
+        repeats(planted(0.5, 2, 100, 0, 3), n=0)
 
 
 def test_no_ceiling_is_missing_everywhere():
     found = none(np.zeros((1, 50, 3)))
     assert np.isnan([found.value, found.low, found.high, found.explainable]).all()
     assert not found.valid.any()
-    assert set(CEILINGS) == {"repeats", "none"}
