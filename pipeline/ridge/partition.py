@@ -17,7 +17,7 @@ Names = frozenset[str]
 R2 = float | Shaped[np.ndarray, "..."]
 
 
-class Tested(NamedTuple):
+class Explained(NamedTuple):
     """What one fit explains of each tested sample, mean over each pool's targets; NaN for a pool without any.
 
     r2 : its sum over samples and spaces is the pool's mean R2, its sum over
@@ -34,7 +34,7 @@ class Tested(NamedTuple):
     n: Shaped[np.ndarray, " pool"]
 
 
-def tested(
+def explained(
     spaces: Mapping[str, Shaped[np.ndarray, "sample feature"]],
     Y: Shaped[np.ndarray, "sample target"],
     *,
@@ -42,7 +42,7 @@ def tested(
     inner: list[Fold],
     pools: Bool[np.ndarray, "pool target"],
     **options: Any,
-) -> Tested:
+) -> Explained:
     """Banded ridge from some feature spaces, and what it explains sample by sample.
 
     R2 = 1 - sum_t (y - p)^2 / sum_t y^2 = sum_t sum_j (2 y p_j - p_j p) / sum_t y^2,
@@ -76,7 +76,7 @@ def tested(
 
     banded(spaces, Y, folds=[fold], inner=[inner], visit=add, **options)
     count = np.where(n > 0, n, np.nan)[:, None]
-    return Tested(tuple(spaces), r2 / count, r / count, null / count, n)
+    return Explained(tuple(spaces), r2 / count, r / count, null / count, n)
 
 
 def _agreed(y: np.ndarray, whole: np.ndarray) -> Float[np.ndarray, "sample target"]:
