@@ -1,6 +1,6 @@
 """All cells, run on all cores, and the page that shows what they found."""
 
-import time
+import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
@@ -45,26 +45,37 @@ def chosen(cells: Iterable[Cell], ids: str) -> list[Cell]:
 
 
 def run(cells: list[Cell], processes: int | None = None) -> list[Found]:
-    """Every seed of every cell, on all cores by default; those of few seeds, which are long, begin first."""
-    jobs = sorted(((one, seed) for one in cells for seed in range(one.seeds)), key=lambda job: job[0].seeds)
+    """Every seed of every cell, on all cores by default.
+
+    Cells of one module and seed run one after the other in one process, so
+    that a module may keep what it has simulated for the next of its cells.
+    Those of few seeds, which are long, begin first.
+    """
     places = {(one.id, one.name): i for i, one in enumerate(load())}
+    together: dict[tuple[str, int], list[int]] = {}
+    for one in sorted(cells, key=lambda one: one.seeds):
+        for seed in range(one.seeds):
+            together.setdefault((one.simulate.__module__, seed), []).append(places[one.id, one.name])
+    values: dict[int, list[tuple[float, float]]] = {}
     with ProcessPoolExecutor(processes) as pool:
-        results = list(pool.map(_one, [(places[one.id, one.name], seed) for one, seed in jobs]))
-    values: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for (one, _), result in zip(jobs, results, strict=True):  # in the order of the seeds: sorting is stable
-        values.setdefault((one.id, one.name), []).append(result)
-    own = [values[one.id, one.name] for one in cells]
+        for found in pool.map(_one_seed, [(indices, seed) for (_, seed), indices in together.items()]):
+            for index, value in found.items():
+                values.setdefault(index, []).append(value)  # in the order of the seeds
+    own = [values[places[one.id, one.name]] for one in cells]
     return [
         (one, summary(one, [v for v, _ in found]), sum(s for _, s in found))
         for one, found in zip(cells, own, strict=True)
     ]
 
 
-def _one(which: tuple[int, int]) -> tuple[float, float]:
-    """One seed of one cell, and its seconds; in a process of the pool."""
-    index, seed = which
-    start = time.perf_counter()
-    return float(load()[index].simulate(seed)), time.perf_counter() - start
+def _one_seed(which: tuple[list[int], int]) -> dict[int, tuple[float, float]]:
+    """What some cells find in one seed, and their seconds of a core, also those of programs that they call."""
+    indices, seed = which
+    found = {}
+    for index in indices:
+        start = sum(os.times()[:4])
+        found[index] = (float(load()[index].simulate(seed)), sum(os.times()[:4]) - start)
+    return found
 
 
 def labels(one: Cell) -> str:
