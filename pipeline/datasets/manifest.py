@@ -40,6 +40,9 @@ class Manifest(Dataset):
     version: ClassVar[int] = 1
     kind: Literal["manifest"] = "manifest"
     root: str = Field(description="folder with runs.tsv; may use ${NAME} and ${NAME:-default}")
+    splits: tuple[Literal["train", "test"], ...] = Field(
+        (), description="take only the runs that the column `split` marks so; empty takes every run"
+    )
 
     def folder(self, study_dir: Path) -> Path:
         return Path(expand(self.root, study_dir))
@@ -49,7 +52,7 @@ class Manifest(Dataset):
         # labels become paths, also where nobody called `check` before
         if found := [p for p in _bad_cells(rows) + _twins(rows) if p.level == "error"]:
             raise StudyError(*found)
-        return grouped(rows)
+        return grouped(self._taken(rows))
 
     def rows(self, study_dir: Path) -> "pd.DataFrame":
         """`runs.tsv` as text with every known column, checked to be complete."""
@@ -71,13 +74,29 @@ class Manifest(Dataset):
             lambda column: column.str.strip()
         )
 
+    def _taken(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The rows of runs that `splits` takes."""
+        taken = frame[frame["split"].isin(self.splits)] if self.splits else frame
+        if self.splits and taken.empty:
+            raise StudyError(
+                Problem(
+                    "E-DATA-10", "no run is left", file="runs.tsv", field="split", found=shown(sorted(set(frame["split"]))),
+                    expected=f"runs marked {' or '.join(self.splits)}", fix="mark runs in the column `split`, or take `dataset.splits` out",
+                )
+            )  # fmt: skip
+        return taken
+
     def targets(self, study_dir: Path) -> "pd.DataFrame | None":
         return read_targets(self.targets_file(study_dir))
 
     def problems(self, study_dir: Path) -> list[Problem]:
         frame = self.rows(study_dir)
         found = _unknown_columns(frame) + _bad_cells(frame) + _twins(frame) + _uneven_repeats(frame)
-        return found + uneven_confounds(frame.to_dict("records")) + _absent_files(frame, self.folder(study_dir))
+        return (
+            found
+            + uneven_confounds(frame.to_dict("records"))
+            + _absent_files(self._taken(frame), self.folder(study_dir))
+        )
 
 
 def read_targets(path: Path | None) -> "pd.DataFrame | None":

@@ -45,7 +45,9 @@ def methods_text(told: Mapping[str, Any]) -> str:
 
 
 def _recordings(told: Mapping[str, Any]) -> str:
-    return "".join(f"{recording_text(label, of)}\n" for label, of in told["recordings"].items())
+    splits = told["dataset"].get("splits", ())
+    taken = f"Only the runs marked {' or '.join(f'`{s}`' for s in splits)} in the data set were taken.\n" if splits else ""
+    return taken + "".join(f"{recording_text(label, of)}\n" for label, of in told["recordings"].items())
 
 
 def _models(told: Mapping[str, Any]) -> str:

@@ -128,3 +128,16 @@ def test_a_thousand_runs_are_read_in_a_second(lab):
     start = time.perf_counter()
     assert len(dataset.runs(STUDY)) == 1000
     assert time.perf_counter() - start < 1.0 * 5  # five times what it should take: the machine may be busy
+
+
+def test_only_runs_of_the_chosen_split_are_taken(lab):
+    header = "subject\trun\trecording\tresponses\twords\tsplit"
+    whole = manifest(lab, "01 a fmri r1.nii.gz w.tsv train", "01 b fmri r2.nii.gz w.tsv test", header=header)
+    assert [run.run for run in whole.runs(STUDY)] == ["a", "b"]
+    assert [run.run for run in whole.model_copy(update={"splits": ("train",)}).runs(STUDY)] == ["a"]
+
+
+def test_a_split_that_no_run_has_is_told(lab):
+    manifest(lab, "01 a fmri r1.nii.gz w.tsv n/a n/a n/a n/a n/a n/a")
+    problem = told(Manifest(root=str(lab), splits=("test",)))["E-DATA-10"]
+    assert "test" in problem.expected and "dataset.splits" in problem.fix

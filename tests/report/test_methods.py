@@ -5,6 +5,7 @@ import pytest
 from pipeline.models import MODELS
 from pipeline.recordings import RECORDINGS
 from pipeline.report.meg_text import meg_references
+from pipeline.report.methods import methods_text
 from pipeline.report.modelling import model_text
 from pipeline.report.recording_text import recording_text
 
@@ -110,3 +111,14 @@ def test_only_what_is_used_is_cited():
 def test_every_kind_of_recording_is_told():
     for kind, component in RECORDINGS.items():
         assert recording_text("bold", component(kind=kind).dump()).startswith("Recording `bold`: ")
+
+
+def test_runs_that_were_left_out_are_told():
+    from pipeline.config import Study
+
+    study = {"study": "a", "recordings": {"bold": {"kind": "arrays"}}, "models": {"rate": {"kind": "wordrate"}}}
+    texts = [
+        methods_text(Study.model_validate(study | {"dataset": {"kind": "manifest", "root": "lab"} | chosen}).told())
+        for chosen in ({}, {"splits": ["train"]})
+    ]
+    assert "Only the runs marked `train`" in texts[1] and "Only the runs" not in texts[0]
