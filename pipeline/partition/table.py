@@ -1,129 +1,25 @@
-"""What a model explains that controls do not, what they share, and what is the controls' alone: one person's table."""
+"""The parts of one person's recording: values, intervals, and what rolled features add."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from pipeline import statistics
-from pipeline.comparison.contrasts import Clock, clock_of
-from pipeline.comparison.settings import FEWEST_SUBJECTS
-from pipeline.encoding import Encoding
-from pipeline.joint import Activations, Joint, inner_scores, lay
-from pipeline.ridge.partition import Explained, Names, explained, omega, omega_unclipped, set_partition, unions
+from pipeline.joint import inner_scores
+from pipeline.partition.fits import Groups, Partition, clock
+from pipeline.ridge.partition import Explained, Names, omega, omega_unclipped, set_partition, unions
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-    from pipeline.recordings import Recording
 
 COLUMNS = (
     "subject", "recording", "model", "layer", "roi", "part", "value", "low", "high", "unit", "null", "p", "n_shifts",
     "n_targets", "of_targets", "n_blocks",
 )  # fmt: skip
 FEWEST_SHIFTS = 19  # below these no p can reach .05
-
-Groups = Mapping[str, tuple[str, ...]]  # name -> labels of the features in it; the model's group stands first
-
-
-class Partition(NamedTuple):
-    """What every union of groups explains of one person's tested samples.
-
-    fits : of each union of groups, and of each control alone, one per fold.
-    shifted : group -> joint R2 with this group's features rolled around their runs, (shift, fold, pool).
-    layers : the model's layer in each fold.
-    rows : the tested samples of each fold.
-    """
-
-    groups: Groups
-    fits: dict[Names, list[Explained]]
-    shifted: dict[str, Float[np.ndarray, "shift fold pool"]]
-    layers: tuple[str, ...]
-    rows: list[np.ndarray]
-
-
-def partition(
-    recording: "Recording",
-    model: Activations,
-    controls: Mapping[str, Activations],
-    groups: Groups,
-    recordings: Mapping[str, "xr.Dataset"],
-    split: Mapping[str, str],
-    scores: "xr.Dataset",
-    settings: Encoding,
-    *,
-    shifts: int = 3,
-    seed: int = 0,
-    folder: Path | None = None,
-) -> Partition:
-    """Banded ridge from every union of the groups, each model and control with a penalty of its own.
-
-    Each union is fitted anew and chooses its own penalties inside the
-    training rows. What a group seems to add by chance, and by the number and
-    smoothness of its features, is measured by fitting all of them once more
-    with this group's features rolled around each run, by shifts that differ
-    between runs and are at least as long as the blocks of an interval.
-
-    Parameters
-    ----------
-    model, controls, scores, folder : as in `joint.lay`, which chooses the model's layer and the targets.
-    groups : two or three; the first holds the model's label, which is none of the controls'.
-    shifts : how often features are rolled; 0 for no such measure.
-    seed : of the weightings and the shifts that are drawn.
-    """
-    laid = lay(recording, model, controls, recordings, split, scores, settings, seed, folder)
-    member = scores["member"].values.astype(bool)
-    single = [frozenset({label}) for labels in groups.values() for label in labels if len(labels) > 1]
-    keys = [*unions(tuple(groups)), *single]
-    fits: dict[Names, list[Explained]] = {key: [] for key in keys}
-    shifted = {name: np.empty((shifts, len(laid.outer), len(member))) for name in groups}
-    least = _shortest_shift(laid, _clock(scores).block)
-    for k in range(len(laid.outer)):
-        spaces = {next(iter(groups.values()))[0]: laid.model(k)} | laid.controls
-        for key in keys:
-            fits[key].append(_fitted(laid, k, member, _of(key, groups, spaces)))
-        for j, (name, labels) in enumerate(groups.items()):
-            for i in range(shifts):
-                rolled = _rolled(spaces, labels, laid.samples.run, least, [seed, i, j])
-                one = _fitted(laid, k, member, _of(frozenset(groups), groups, rolled))
-                shifted[name][i, k] = one.r2.sum(axis=(0, 2))
-    return Partition(groups, fits, shifted, laid.layers, [test for _, test in laid.outer])
-
-
-def _clock(scores: "xr.Dataset") -> Clock:
-    """The block length of every interval of the recording's model."""
-    return clock_of({"": scores}, scores["fold_of"].values >= 0)
-
-
-def _shortest_shift(laid: Joint, block: int) -> int:
-    """As long as a block, and in runs of less than two blocks half of the shortest."""
-    _, sizes = np.unique(laid.samples.run, return_counts=True)
-    return max(min(block, int(sizes.min()) // 2), 1)
-
-
-def _of(key: Names, groups: Groups, spaces: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The features of some groups, or of one control."""
-    wanted = {label for name in key for label in groups.get(name, (name,))}
-    return {label: X for label, X in spaces.items() if label in wanted}
-
-
-def _rolled(
-    spaces: Mapping[str, np.ndarray], labels: Sequence[str], run: np.ndarray, least: int, seed: list[int]
-) -> dict[str, np.ndarray]:
-    """Some features rolled around each run; those of one group together."""
-    found = dict(spaces)
-    for label in labels:
-        rng = np.random.default_rng(seed)
-        found[label] = statistics.rolled(spaces[label], run=run, least=least, rng=rng)
-    return found
-
-
-def _fitted(laid: Joint, k: int, member: np.ndarray, spaces: Mapping[str, np.ndarray]) -> Explained:
-    columns, y = laid.targets(k)
-    return explained(spaces, y, fold=laid.outer[k], inner=laid.inner[k], pools=member[:, columns], **laid.options)
 
 
 def table(
@@ -152,7 +48,7 @@ def table(
     """
     import pandas as pd
 
-    known, clock = np.isfinite(inner_scores(scores)).any(axis=(0, 1)), _clock(scores)
+    known, block = np.isfinite(inner_scores(scores)).any(axis=(0, 1)), clock(scores).block
     member, names = scores["member"].values.astype(bool), scores["roi"].values.astype(str).tolist()
     whose = {
         "subject": subject, "recording": recording, "model": next(iter(found.groups.values()))[0],
@@ -162,39 +58,8 @@ def table(
     for i, roi in enumerate(names):
         if rois is None or roi in rois or roi == "all":
             told = whose | {"roi": roi, "of_targets": int(known[member[i]].sum())}
-            rows += [
-                told | row for row in _region(found, i, scores["run"].values.astype(str), clock.block, draws, seed)
-            ]
+            rows += [told | row for row in _region(found, i, scores["run"].values.astype(str), block, draws, seed)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def group(tables: "pd.DataFrame", draws: int = 1000, seed: int = 0) -> "pd.DataFrame":
-    """Each part's mean over people, with a 95 % interval over people; none below three.
-
-    Parameters
-    ----------
-    tables : those of every person, one below the other. A person without a
-        value is in no mean and not counted.
-    """
-    import pandas as pd
-
-    key = ["recording", "model", "roi", "part", "unit"]
-    rows = [
-        dict(zip(key, of, strict=True)) | _over_people(part, draws, seed)
-        for of, part in tables.groupby(key, sort=False)
-    ]
-    return pd.DataFrame(rows, columns=[*key[:-1], "value", "low", "high", "unit", "null", "n_subjects", "n_targets"])
-
-
-def _over_people(part: "pd.DataFrame", draws: int, seed: int) -> dict[str, Any]:
-    known = part[np.isfinite(part["value"].to_numpy(float))]
-    values = known["value"].to_numpy(float)
-    told = {"value": values.mean() if len(values) else np.nan, "n_subjects": len(values)}
-    told |= {name: known[name].mean() for name in ("null", "n_targets")}
-    if len(values) < FEWEST_SUBJECTS:
-        return told
-    interval = statistics.bootstrap(values, block=1, n=draws, seed=seed)
-    return told | {"low": float(interval.low), "high": float(interval.high)}
 
 
 class _Series(NamedTuple):
