@@ -5,11 +5,17 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from laboratory import REPOSITORY, brainalign, read_alike
 
 from pipeline import arrays
 from pipeline.config import Study
+from pipeline.datasets.simulate import truth
+from pipeline.datasets.simulate_images import brain
+from pipeline.datasets.simulate_signals import Noise, cleaning, noise_variance, noises, respond, voxels
+from pipeline.datasets.simulate_stories import Telling, stream, tell
 from pipeline.layout import Layout
+from pipeline.normalisation import estimate
 from pipeline.truth import answers, coverage, topography
 
 pytestmark = pytest.mark.xdist_group("demo")  # one worker: the study in the fixture runs once
@@ -41,11 +47,43 @@ def test_there_is_nothing_left_to_do(demo):
     assert brainalign("plan", REPOSITORY / "configs" / "demo.yaml", "--out", out, cwd=out).stdout == "nothing to do\n"
 
 
-def test_the_true_ceiling_lies_in_the_interval_of_nine_in_ten_driven_voxels(demo):
+def test_the_true_ceiling_lies_in_the_interval_of_nineteen_in_twenty_driven_voxels(demo):
     study = Study.from_yaml(REPOSITORY / "configs" / "demo.yaml")
-    truth = arrays.load_table(demo[0].root / "simulated" / "truth.tsv", text=("subject", "target", "roi"))
-    inside, total = coverage(study.plan(demo[0].root), demo[0], truth)
-    assert total == 320 and inside / total >= 0.9
+    planted = arrays.load_table(demo[0].root / "simulated" / "truth.tsv", text=("subject", "target", "roi"))
+    inside, total = coverage(study.plan(demo[0].root), demo[0], planted)
+    # planted is what this very story holds; the interval allows for other moments too, and holds it a little too often
+    assert total == 320 and inside / total >= 0.92
+
+
+TR_S, N_REPEATS = 2.0, 5
+TIMES = np.arange(135) * TR_S
+
+
+def listener(seed: int, stories: list[Telling], clean: np.ndarray) -> tuple[xr.Dataset, np.ndarray]:
+    """One more person of the demo, who heard one of the stories five times: ceilings found, and those of endless stories."""
+    head, noise = brain({"topic": 8, "syntax": 8, "wordrate": 8}), Noise()
+    drawn = voxels(stream(seed, "subject", "01"), head.rois, (0.15, 0.4), stories)
+    signals = [respond(drawn, story, TIMES) for story in stories]
+    power = np.mean([(clean @ signal).var(axis=0) for signal in signals], axis=0)
+    odds = drawn.share / (1 - drawn.share)
+    signal = signals[seed % len(signals)] * np.sqrt(odds * noise_variance(clean, noise, TR_S) / power)
+    rng = stream(seed, "noise")
+    Y = np.stack([clean @ (signal + noises(rng, signal.shape, noise, TR_S)) for _ in range(N_REPEATS)])
+    ds = xr.Dataset(
+        {"presentations": (("repeat", "sample", "target"), Y), "censored": ("sample", np.zeros(len(TIMES), "u1"))},
+        {"time": ("sample", TIMES), "target": list(head.names)},
+        {"tr_s": TR_S},
+    )
+    found = estimate({"story": ds}, ("story",), ("repeats",), (0.0, 0.0), seed)
+    return found, truth("01", head, drawn.share, N_REPEATS)["ceiling_r"].to_numpy()
+
+
+def test_intervals_of_ceilings_hold_the_planted_ones_as_often_as_they_say():
+    stories = [tell(f"story{i}", story_s=270.0, seed=0, language_seed=0) for i in range(6)]
+    clean, inside = cleaning(len(TIMES), TR_S, 0.008), []
+    for found, planted in (listener(seed, stories, clean) for seed in range(12)):
+        inside += list((found["repeats_low"] <= planted) & (planted <= found["repeats_high"]))
+    assert len(inside) == 288 and 0.92 <= np.mean(inside) <= 0.98
 
 
 def test_every_kind_of_file_is_read_as_xarray_reads_it(demo):
