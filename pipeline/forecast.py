@@ -17,7 +17,6 @@ from jaxtyping import Bool, Float, Shaped
 
 from pipeline.ridge import banded
 
-
 FLAT = 1e-10  # of responses of variance 1: a prediction that varies less is constant
 
 
