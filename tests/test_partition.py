@@ -1,16 +1,23 @@
 """What a model explains that controls do not: closed forms, planted truth, and what cannot be taken apart."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
-from pipeline import joint, ridge, statistics
-from pipeline.analyses import Partition
+from pipeline import arrays, jobs, joint, ridge, stages, statistics
+from pipeline.analyses import Analyses, Partition
+from pipeline.config import Study
 from pipeline.encoding import Encoding, encode
+from pipeline.jobs import Job
+from pipeline.layout import Layout
 from pipeline.partition import COLUMNS, group, partition, table
+from pipeline.problems import StudyError
 from pipeline.recordings.matrix import Arrays
 from pipeline.ridge.partition import explained, omega, omega_unclipped, set_partition, unions
+from pipeline.settings import as_json
 from pipeline.splits import contiguous, inner_contiguous
 
 # --- maths ---
@@ -373,3 +380,82 @@ def test_without_a_trained_network_the_model_must_be_said():
 
 def test_every_setting_of_an_analysis_is_described():
     assert all(info.description for info in Partition.model_fields.values())
+
+
+# --- the stage ---
+
+STUDY = """\
+study: words
+dataset: {kind: manifest, root: lab}
+recordings: {bold: {kind: arrays, delays: [0]}}
+models: {net: {kind: transformer, name: net}, rate: {kind: wordrate}, place: {kind: position}}
+encoding: {alphas: [1, 1.0e+4, 5], inner_folds: 2, precision: float64}
+analyses: {partition: {model: net, controls: [rate], shifts: 1}}
+"""
+
+
+def written(tmp_path, monkeypatch, text: str = STUDY) -> Study:
+    monkeypatch.chdir(tmp_path)  # a study names its data from where it is run
+    (tmp_path / "study.yaml").write_text(text)
+    return Study.from_yaml(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("controls: [rat]", "'rat', which is not among the models"),
+        ("control: [rate]", "unknown setting; did you mean 'controls'"),
+        ("controls: [net]", "'net' is the model and one of its own controls"),
+        ("groups: {a: [rate], b: [place], c: [net]}", "are 4 groups"),
+    ],
+)
+def test_a_study_tells_what_is_wrong_with_its_partition(tmp_path, monkeypatch, change, said):
+    with pytest.raises(StudyError, match=said):
+        written(tmp_path, monkeypatch, STUDY.replace("controls: [rate]", change))
+
+
+def test_an_analysis_that_nobody_knows_is_refused_with_the_nearest(tmp_path, monkeypatch):
+    with pytest.raises(StudyError, match="did you mean 'partition'"):
+        written(tmp_path, monkeypatch, STUDY.replace("{partition:", "{partitions:"))
+
+
+def test_the_stage_writes_what_the_function_finds(person, tmp_path, monkeypatch):
+    study, out = written(tmp_path, monkeypatch), Layout(tmp_path / "out")
+    (tmp_path / "lab").mkdir()
+    rows = [f"01\t{run}\tbold\t{run}.npy\t{run}.tsv" for run in RUNS]
+    (tmp_path / "lab" / "runs.tsv").write_text("\n".join(["subject\trun\trecording\tresponses\twords", *rows]) + "\n")
+    record = {"stage": "test", "settings": {}, "inputs": {}}
+    for run in RUNS:
+        arrays.save(described(person["recordings"][run]), out.recording("01", "bold", run), **record)
+        for name in ("net", "rate"):
+            arrays.save(described(person[name][run]), out.activations(name, run), **record)
+    arrays.save(person["scores"], out.scores("01", "bold", "net"), **record)
+    # settings travel as JSON, which keeps no order of keys: the model must still be the model
+    settings = json.loads(as_json(study.for_stage("partition", recording="bold")))
+    stages.partition(Job(out, settings, "01", "bold"))
+    found = arrays.load_table(out.partition("01", "bold"), text=jobs.PARTITION_TEXT)
+    expected = told(person, TWO, shifts=1)
+    np.testing.assert_allclose(found["value"], expected["value"], atol=1e-6)
+    np.testing.assert_allclose(found["null"], expected["null"], atol=1e-6)
+    assert set(found["model"]) == {"net"}
+    assert out.partition("01", "bold") in jobs.expected(study, out)
+    assert out.top("group_partition.tsv") in jobs.expected(study, out)
+    assert out.partition("01", "bold") not in jobs.stale(study, out)
+    changed = study.model_copy(update={"analyses": Analyses(partition=Partition(controls=("rate",), shifts=2))})
+    assert out.partition("01", "bold") in jobs.stale(changed, out)
+
+
+def test_a_study_that_does_not_ask_has_none(tmp_path, monkeypatch):
+    study, out = written(tmp_path, monkeypatch, STUDY.replace("{partition: {model", "{} #")), Layout(tmp_path / "out")
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "runs.tsv").write_text("subject\trun\trecording\tresponses\twords\n01\ta\tbold\ta.npy\ta.tsv\n")
+    assert study.partitioned() == {}
+    assert not [path for path in jobs.expected(study, out) if "partition" in path.name]
+
+
+def described(ds: xr.Dataset) -> xr.Dataset:
+    """With what a file must say of every array."""
+    ds = ds.copy()
+    for array in ds.variables.values():
+        array.attrs |= {"units": "1", "long_name": "made up"}
+    return ds
