@@ -47,7 +47,7 @@ def partition_view(table: pd.DataFrame, where: str, *, unit: str, leaky: bool = 
         [f"{LEAKY}. {told}" if leaky else told for told in sentences(rows)],
         _drawn(rows, regions[:_MOST_REGIONS], who, unit, leaky) if regions else None,
         parts_table(rows, f"Parts of what the model and the controls explain, {who}"),
-        omega_table(rows, f"How much of what the model explains simple features account for, {who}"),
+        omega_table(rows, f"How much of what the model explains simple features account for{_averaged(rows)}, {who}"),
         max(len(regions) - _MOST_REGIONS, 0),
     )
 
@@ -217,6 +217,10 @@ def _counted(rows: pd.DataFrame) -> str:
         return f", N = {plural(int(first['n_subjects']), 'subject')}"
     targets = f"{count(first['n_targets'])} of {plural(int(first['of_targets']), 'target')}"
     return f", N = {targets}, {plural(int(first['n_blocks']), 'block')} of tested samples"
+
+
+def _averaged(rows: pd.DataFrame) -> str:
+    return " (mean of each person's)" if rows["n_subjects"].notna().any() else ""
 
 
 def _with(row: pd.Series, told) -> str:

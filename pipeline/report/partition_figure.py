@@ -48,8 +48,9 @@ def partition_figure(found: Mapping[str, Sequence[Part]], colours: Mapping[str, 
     dot = Line2D([], [], color=DARK, marker="o", lw=2, ms=6)
     ring = Line2D([], [], color=GREY, marker="D", mfc="white", lw=0, ms=6)
     rolled = any(is_number(one.null) for own in found.values() for one in own)
+    sure = any(is_number(one.low) for own in found.values() for one in own)
     key = [
-        (dot, "part and its interval"),
+        (dot, "part and its interval" if sure else "part"),
         *([(ring, "by chance: features rolled around their runs")] if rolled else []),
     ]
     legend(figure, *zip(*key, strict=True), ncols=2, loc="upper left", bbox_to_anchor=(0.29, 1.0), borderaxespad=0.2)
