@@ -307,6 +307,9 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     result = dict(below)
     for key, value in above.items():
         under = below.get(key)
+        if value is None and isinstance(under, dict) and "kind" in under:
+            del result[key]  # `oasm: null` is all of the other study's models but this one
+            continue
         # another kind is another component: its settings do not mix with the old one's
         mixes = (
             isinstance(under, dict)

@@ -98,6 +98,15 @@ def test_changes_on_the_command_line_are_merged_before_they_are_checked(laborato
     assert "KEY=VALUE" in told(laboratory, "nonsense")
 
 
+def test_a_study_that_extends_another_may_leave_models_out_and_no_whole_section(laboratory):
+    child = laboratory.root / "child.yaml"
+    child.write_text("extends: study.yaml\nmodels: {length: null}\ncomparison: {contrasts: null}\n")
+    assert list(Study.from_yaml(child).models) == ["rate"]
+    child.write_text("extends: study.yaml\nencoding:\n")
+    with pytest.raises(StudyError, match="encoding"):
+        Study.from_yaml(child)
+
+
 def test_a_study_may_extend_another(laboratory):
     child = laboratory.root / "child.yaml"
     child.write_text("extends: study.yaml\nstudy: child\ncomparison: {fdr: 0.01}\n")
