@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.analyses import Partition
+from pipeline.joint import BEST, MOST_TARGETS, N_ITER
+from pipeline.partition.table import FEWEST_SHIFTS
 
 _REFERENCES = """\
 - de Heer, W. A., et al. (2017). The hierarchical cortical organization of human speech processing. Journal of Neuroscience, 37, 6539-6557. (set partition)
@@ -29,13 +31,13 @@ def partition_text(told: Mapping[str, Any]) -> str:
     n = {1: "one group", 2: "two groups"}[len(groups)]
     return (
         f"What `{model[0]}` explains, at the layer chosen on inner folds, was set against {n} of controls: {beside}. All of them, and every "
-        "union of the groups without the others, were fitted by banded ridge (a penalty for the model and for each control, from 12 weightings, on the "
+        f"union of the groups without the others, were fitted by banded ridge (a penalty for the model and for each control, from {N_ITER} weightings, on the "
         "same inner folds; Nunez-Elizalde et al., 2019). The unique part of a group is the out-of-sample R2 of all together less that of the fit "
         "without it; shared parts follow from all unions (de Heer et al., 2017); the product measure gives each set of features the part of R2 that goes "
         "with its own prediction (Dupré la Tour et al., 2022). No part was clipped. Omega is the percentage of the model's R2 that controls account for, "
         "100 (1 - (R2 of both - R2 of the controls) / R2 of the model), the quotient held between 0 and 1 and the R2 of both at least that of the model, as it was "
         f"defined (Hadidi et al., 2025). {_chance(settings.shifts)} Intervals (95 %) are from resampled blocks of the tested samples, R2 as a ratio of "
-        "sums. Where there were more than 1,000 targets, the 500 that the model predicted best on the inner folds of each fold were fitted.\n"
+        f"sums. Where there were more than {MOST_TARGETS:,} targets, the {BEST} that the model predicted best on the inner folds of each fold were fitted.\n"
     )
 
 
@@ -47,7 +49,7 @@ def _chance(shifts: int) -> str:
     if not shifts:
         return "What rolled features would add by chance was not measured."
     times = "once" if shifts == 1 else f"{shifts} times"
-    p = " (p = (b + 1) / (n + 1))" if shifts >= 19 else ""
+    p = " (p = (b + 1) / (n + 1))" if shifts >= FEWEST_SHIFTS else ""
     return f"Each group was rolled around its runs {times} and all fits made again, to see what as many and as smooth features add by chance{p}."
 
 

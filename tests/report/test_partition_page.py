@@ -191,7 +191,14 @@ def test_each_setting_changes_the_methods_text(settings):
 
 def test_the_methods_text_names_what_was_done_and_whom_to_cite():
     text = methods()
-    assert "`net`" in text and "controls (`rate`, `place`)" in text and "3 times" in text and "None" not in text
+    assert (
+        "`net`" in text
+        and "controls (`rate`, `place`)" in text
+        and "3 times" in text
+        and "None" not in text
+        and "12 weightings" in text
+        and "{" not in text
+    )
     cited = partition_references(TOLD | {"analyses": {"partition": Partition().dump()}})
     assert (
         partition_references(TOLD | {"analyses": {"version": 1}})
