@@ -40,6 +40,7 @@ def cut(tmp_path_factory) -> Layout:
         f"extends: {REPOSITORY / 'configs' / 'lebel_components.yaml'}\nstudy: cut\nencoding: {{inner_folds: 2}}\nreport: {{lag_scan: none}}\n"
         "models:\n"
         "  storiesuntrained: {seeds: [0, 1]}\n"
+        "  tokens: null\n  wordlength: null\n"
         f'  growing: {{kind: transformer, name: [{", ".join(STEPS)}], tokenizer: "{CHECKPOINTS}/tokenizer"}}\n'
     )
     done = brainalign("run", study, "--cores", 2, "--out", root / "out", cwd=root, BRAINALIGN_DATA=str(root / "data"))
