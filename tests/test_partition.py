@@ -316,6 +316,20 @@ def test_one_tested_block_has_no_interval(person):
     assert np.isfinite(frame["value"]).all()
 
 
+def test_of_one_run_blocks_are_taken_apart_and_leaving_it_out_is_refused(person):
+    one = {"a": person["recordings"]["a"]}
+    arguments = RECORDING, person["net"], {"rate": person["rate"]}, TWO, one, {"a": ""}
+    with pytest.raises(ValueError, match="leaving one run out needs two runs; there is 1"):
+        partition(*arguments, person["scores"], SETTINGS)
+    settings = SETTINGS.model_copy(update={"split": "contiguous", "folds": 2, "gap_s": 5.0})
+    scores = encode(RECORDING, {"a": person["net"]["a"]}, one, {"a": ""}, MEMBER, settings)
+    frame = table(partition(*arguments, scores, settings, shifts=1), scores, "01", "bold").set_index(
+        ["roi", "part", "unit"]
+    )
+    assert frame.loc[("net", "unique:net", "R2"), "value"] > 0.2
+    assert abs(frame.loc[("net", "unique:net", "R2"), "null"]) < 0.1
+
+
 def test_the_same_again_is_the_same_and_regions_may_be_chosen(person, three):
     again = told(person, THREE, rois=("net",))
     pd.testing.assert_frame_equal(again, three.loc[["all", "net"]])
