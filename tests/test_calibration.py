@@ -45,18 +45,39 @@ def test_a_seed_without_a_number_fails_its_cell():
 
 
 @pytest.mark.parametrize(
-    ("id", "bound", "seeds", "told"),
+    ("id", "name", "bound", "seeds", "told"),
     [
-        ("6", at_most(1), 20, "must be B and a number"),
-        ("B6", Bound(-np.inf, np.inf), 20, "cannot be missed"),
-        ("B6", at_most(1), 19, "at least 20"),
+        ("6", "a cell", at_most(1), 20, "must be B and a number"),
+        ("B6", "r or |r|", at_most(1), 20, "would end a column"),
+        ("B6", "a cell", Bound(-np.inf, np.inf), 20, "cannot be missed"),
+        ("B6", "a cell", at_most(1), 19, "at least 20"),
+        (ALL[0].id, ALL[0].name, at_most(1), 20, "twice"),
     ],
 )
-def test_a_cell_that_proves_nothing_is_refused(id: str, bound: Bound, seeds: int, told: str):
+def test_a_cell_that_proves_nothing_is_refused(id: str, name: str, bound: Bound, seeds: int, told: str):
     before = list(CELLS)
     with pytest.raises(ValueError, match=told):
-        cell(id, "a cell", bound, seeds=seeds)
+        cell(id, name, bound, seeds=seeds)
     assert before == CELLS
+
+
+def test_cells_of_one_module_and_seed_run_together_and_each_keeps_its_own_values(monkeypatch):
+    seen: list[float] = []
+
+    def first(seed: int) -> float:
+        seen.append(seed)
+        return float(seed)
+
+    def second(seed: int) -> float:
+        return float(seen[-1] == seed)  # only where the first of the same seed has just run in this process
+
+    cells = [
+        Cell("B98", "first", first, within(0, 9.5), 20, 0, False),
+        Cell("B99", "second", second, at_least(1), 20, 0, False),
+    ]
+    monkeypatch.setattr(table, "load", lambda: cells)
+    found = table.run(cells, 2)
+    assert [measured.met for _, measured, _ in found] == [True, True] and all(seconds >= 0 for *_, seconds in found)
 
 
 def test_a_cell_outside_its_bound_is_an_error_and_a_part_of_the_table_writes_nothing(monkeypatch, capsys):
