@@ -7,6 +7,10 @@ from pipeline.ceilings.answer import Ceiling, Presentations, of_correlations, of
 from pipeline.ceilings.repeats import centred
 from pipeline.ceilings.resampling import LEAST, Cut, Draws, chunks, draws, estimated, wanted
 from pipeline.statistics.blocks import Run, split_runs
+from pipeline.statistics.intervals import students_t
+
+_ANGLES = np.linspace(0, 2 * np.pi, 180, endpoint=False)[:, None]
+_COSINE, _SINE = np.cos(_ANGLES), np.sin(_ANGLES)
 
 
 def isc(
@@ -39,8 +43,12 @@ def isc(
         ceiling, which may have more or less of it: the correlation with the
         mean of the (standardised) others over the square root of the
         reliability of that mean, by Spearman-Brown from the others' mean
-        correlation. Where that is not positive, there is no value: NaN.
-    run, n, seed, block : as for `repeats`. The interval is about other
+        correlation; that is, mean correlation with the others over the root
+        of the mean correlation among them. Where the others do not correlate,
+        there is no value (NaN), and where they might not, no upper end (inf)
+        and `valid` is False.
+    run, n, seed, block : as for `repeats`; nothing is drawn for one person's
+        interval, which follows from the blocks' spread. It is about other
         moments of such a stimulus for these people, not about other people.
 
     Returns
@@ -105,51 +113,71 @@ def _standardised(Y: np.ndarray, runs: list[np.ndarray]) -> np.ndarray:
 
 
 def _agreement(Y: np.ndarray, runs: list[np.ndarray], cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """What each block adds to 1 + (N - 1) rho and to 1 - rho, rho the mean correlation of two people.
-
-    Beside the product of two people's responses a correlation depends on
-    their variances, each as much as it correlates with the others: the
-    second term, nothing in sum, has it in each block.
-    """
+    """What each block adds to 1 + (N - 1) rho and to 1 - rho, rho the mean correlation of two people."""
     z = _standardised(Y, runs)
-    total, others = z.sum(axis=0), len(z) - 1
-    with_others = (z * (total - z)).mean(axis=1, keepdims=True) / others
+    rho = _shared(z)
     own = (z**2).mean(axis=0)
-    shared = (total**2 - (z**2).sum(axis=0)) / (len(z) * others)
-    shared = shared - ((with_others - with_others.mean(axis=0)) * z**2).mean(axis=0)
-    return cut(own + others * shared), cut(own - shared)
+    shared = rho + rho.mean(axis=0) * (own - 1)  # of this and `own` the ratio is taken, which counts `own` again
+    return cut(own + (len(z) - 1) * shared), cut(own - shared)
+
+
+def _shared(z: np.ndarray) -> Float[np.ndarray, "sample target"]:
+    """What each sample adds to the mean correlation of two people.
+
+    Beside the product of two responses a correlation depends on their
+    variances, each as much as it correlates with the others: the second term,
+    nothing in sum.
+    """
+    others, total = len(z) - 1, z.sum(axis=0)
+    r = (z * (total - z)).mean(axis=1, keepdims=True) / others
+    product = (total**2 - (z**2).sum(axis=0)) / (len(z) * others)
+    return product - (r * (z**2 - 1)).mean(axis=0)
 
 
 def _own(Y: np.ndarray, run: Run, n: int, seed: int, block: int | None) -> Ceiling:
     """The first person's ceiling."""
     runs = split_runs(run, Y.shape[1])
     drawn = draws(runs, wanted(Y, _agreement, runs, block), n, seed)
-    parts = [_some(Y[:, :, part], drawn) for part in chunks(Y.shape[2], max(n, Y.shape[0] * Y.shape[1]))]
-    return of_correlations(*(np.concatenate(parts, axis=1) if parts else np.empty((3, 0))), drawn.reason)
+    parts = [_some(Y[:, :, part], drawn) for part in chunks(Y.shape[2], Y.shape[0] * Y.shape[1])]
+    value, low, high = np.concatenate(parts, axis=1) if parts else np.empty((3, 0))
+    found = of_correlations(value, low, high, drawn.reason)
+    return found._replace(valid=found.valid & np.isfinite(high) & np.isfinite(value))
 
 
 def _some(Y: np.ndarray, drawn: Draws) -> Float[np.ndarray, "three target"]:
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # targets without variance become NaN below
         z = _standardised(Y, drawn.runs)
-        mean, k = z[1:].mean(axis=0), len(z) - 1
-        signal = (k * mean**2 - (z[1:] ** 2).mean(axis=0)) / (k - 1)
-        cross, own, signal = drawn.cut(z[0] * mean), drawn.cut(z[0] ** 2), drawn.cut(signal)
-        value = cross.sum(axis=0) / np.sqrt(own.sum(axis=0) * signal.sum(axis=0))
-        low, high = _ends(value, cross, own, signal, drawn)
-    return np.where(unknown(Y) | still(Y).any(axis=0), np.nan, np.stack([value, low, high]))
+        own, others = _with_others(z)
+        value, low, high = _root_ratio(own, others, drawn)
+    missing = unknown(Y) | still(Y).any(axis=0)
+    return np.where(missing, np.nan, np.stack([value, low, high]))
 
 
-def _ends(value, cross, own, signal, drawn: Draws) -> tuple[np.ndarray, np.ndarray]:
+def _with_others(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What each sample adds to the first person's mean correlation with the others, and to theirs with each other."""
+    first, rest = z[0], z[1:]
+    r = (first * rest).mean(axis=1, keepdims=True)
+    own = first * rest.mean(axis=0) - (r * ((first**2 + rest**2) / 2 - 1)).mean(axis=0)
+    return own, _shared(rest)
+
+
+def _root_ratio(own: np.ndarray, others: np.ndarray, drawn: Draws) -> Float[np.ndarray, "three target"]:
+    """x / sqrt(rho), the means of both, and its least and largest value over the ellipse of what x and rho may be.
+
+    Where rho may be nothing, the ratio has no largest value. An interval from
+    resampled ratios does not know this, and holds the truth in three of four
+    cases only; one that is drawn through the ellipse does (Fieller).
+    """
+    x, rho = own.mean(axis=0), others.mean(axis=0)
+    value = np.where(rho > 0, x / np.sqrt(np.maximum(rho, LEAST)), np.nan)
     if drawn.reason:
-        return np.full_like(value, np.nan), np.full_like(value, np.nan)
-    top = value * cross / cross.sum(axis=0)
-    bottom = (own / own.sum(axis=0) + signal / signal.sum(axis=0)) / 2
-    above, below = drawn.counts @ top, drawn.counts @ bottom
-    ratio = above / below
-    error = (
-        drawn.counts @ top**2 - 2 * ratio * (drawn.counts @ (top * bottom)) + ratio**2 * (drawn.counts @ bottom**2)
-    ) / below**2
-    t = (ratio - value) / np.sqrt(np.maximum(error, LEAST))
-    se = drawn.widening * np.sqrt(((top - value * bottom) ** 2).sum(axis=0))
-    low, high = np.quantile(t, [0.025, 0.975], axis=0)
-    return value - high * se, value - low * se
+        return np.stack([value, np.full_like(value, np.nan), np.full_like(value, np.nan)])
+    a, b = drawn.cut(own - x) / len(own), drawn.cut(others - rho) / len(own)
+    spread = students_t(len(drawn.starts) - 1) * drawn.widening
+    side = np.sqrt((a**2).sum(axis=0))
+    slope = (a * b).sum(axis=0) / side
+    rest = np.sqrt(np.maximum((b**2).sum(axis=0) - slope**2, 0))
+    x = x + spread * side * _COSINE
+    rho = rho + spread * (slope * _COSINE + rest * _SINE)
+    edge = np.where(rho > 0, x / np.sqrt(np.maximum(rho, LEAST)), np.sign(x) * np.inf)
+    return np.stack([value, edge.min(axis=0), edge.max(axis=0)])

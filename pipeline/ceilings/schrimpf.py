@@ -107,7 +107,7 @@ def extrapolated(
     )
 
 
-def curve(x: np.ndarray, v0: float, tau0: float) -> np.ndarray:
+def curve(x: np.ndarray, v0: float | np.ndarray, tau0: float | np.ndarray) -> np.ndarray:
     return v0 * (1 - np.exp(-x / tau0))
 
 

@@ -1,6 +1,7 @@
 """Ceiling from a regression between people: how well others' responses predict one's own, fitted as a model is."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -61,12 +62,46 @@ def shared_response(
     ----------
     Caucheteux & King (2022), Communications Biology 5, 134, Methods.
     """
+    found = held_out(
+        own, others, folds=folds, inner=inner, alphas=alphas, same=same, select=select, run=run, precision=precision
+    )  # fmt: skip
+    return of_held_out(found, n=n, seed=seed, block=block)
+
+
+class HeldOut(NamedTuple):
+    """Responses and predictions of the tested samples, fold after fold: (2, tested, target).
+
+    `folds` are the rows of each fold, `run` is a label for each fold and run.
+    """
+
+    pairs: Float[np.ndarray, "two tested target"]
+    folds: list[np.ndarray]
+    run: np.ndarray
+
+
+def held_out(
+    own: Shaped[np.ndarray, "sample target"],
+    others: Sequence[Shaped[np.ndarray, "sample _"]],
+    *,
+    folds: Sequence[Fold],
+    inner: Sequence[Sequence[Fold]] | None = None,
+    alphas: Shaped[np.ndarray, " alpha"] | Sequence[float] = ALPHAS,
+    same: bool | None = None,
+    select: str = "r2",
+    run: Run = None,
+    precision: str = "float32",
+) -> HeldOut:
+    """What the others' responses predict of the tested samples; arguments as in `shared_response`."""
     X = _design(own, others, same, split_runs(run, len(own)))
     alpha = ridge.cross_validate(
         X, own, folds=folds, inner=inner, alphas=alphas, select=select, precision=precision
     ).alpha  # fmt: skip
-    pairs, place = _held_out(X, own, folds, alpha, precision), _places(folds, run)
-    ratio, reason = estimated(pairs, _correlation(place[0]), run=place[1], n=n, seed=seed, block=block)
+    return HeldOut(_held_out(X, own, folds, alpha, precision), *_places(folds, run))
+
+
+def of_held_out(found: HeldOut, *, n: int = 1000, seed: int = 0, block: int | None = None) -> Ceiling:
+    """`shared_response` from predictions that were made before."""
+    ratio, reason = estimated(found.pairs, _correlation(found.folds), run=found.run, n=n, seed=seed, block=block)
     return of_correlations(*((1 - ratio) / (1 + ratio)), reason)
 
 
