@@ -13,6 +13,8 @@ include: "workflow/rules/simulate.smk"
 include: "workflow/rules/fmriprep.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/fit.smk"
+include: "workflow/rules/trust.smk"
+include: "workflow/rules/partition.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -278,6 +278,8 @@ STAGES = {
     "latencies": "tabulate scores by latency, peaks and clusters of one subject's recording",
     "passive": "encode a passive target in the place of one subject's brain",
     "beside": "fit controls beside each trained model of one subject's recording",
+    "certify": "test every target, and the study itself, on one subject's recording",
+    "partition": "take apart what a model and its controls explain in one subject's recording",
     "report": "write one subject's page",
     "group": "write the tables and pages of the whole study",
     "finish": "write the manifest",

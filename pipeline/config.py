@@ -1,13 +1,15 @@
 """One study, whole: read, checked, and cut into the settings of each stage."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, NonNegativeInt, ValidationError, model_validator
 
-from pipeline.comparison import Comparison
+from pipeline.analyses import Analyses, Partition
+from pipeline.comparison import CERTIFYING, Comparison
 from pipeline.datasets import DATASETS, Dataset
 from pipeline.encoding import Encoding
 from pipeline.models import MODELS, Model
@@ -81,6 +83,7 @@ class Study(Settings):
     encoding: Encoding = Field(default_factory=Encoding, description="how the linear maps are fitted and tested")
     ceiling: Ceiling = Field(default_factory=Ceiling, description="how well any model could do")
     comparison: Comparison = Field(default_factory=Comparison, description="what is held against what")
+    analyses: Analyses = Field(default_factory=Analyses, description="what is asked beyond the scores")
     report: Report = Field(default_factory=Report, description="what the pages show")
     seed: NonNegativeInt = Field(0, description="of the draws of ceilings, intervals, tests and shuffled splits")
 
@@ -122,9 +125,14 @@ class Study(Settings):
                 )
             if self.beside_of(label) and not self.trained():
                 raise ValueError(f"recordings.{label}.beside: there is no trained model for controls to stand beside")
+        self.partitioned()
         if self.report.lag_scan not in ("auto", "none", *self.models):
             raise ValueError(
                 f"report.lag_scan names {self.report.lag_scan!r}; known: auto, none, {', '.join(self.models)}"
+            )
+        if self.comparison.certify not in ("auto", *self.models):
+            raise ValueError(
+                f"comparison.certify names {self.comparison.certify!r}; known: auto, {', '.join(self.models)}"
             )
         for what, labels in (("subjects", self.subjects), ("models", self.models), ("recordings", self.recordings)):
             lower = [label.lower() for label in labels]
@@ -149,8 +157,13 @@ class Study(Settings):
         """The study that `told` wrote down."""
         return cls.model_validate(without_versions(told))
 
-    def for_stage(self, stage: str, *, recording: str = "", model: str = "") -> dict[str, Any]:
-        """The settings that change the results of a stage, and no others."""
+    def for_stage(
+        self, stage: str, *, recording: str = "", model: str = "", people: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """The settings that change the results of a stage, and no others.
+
+        `people` are those whose recording of the same label exists.
+        """
         found: dict[str, Any] = {"seed": self.seed} if stage in ("ceiling", "compare", "group") else {}
         if stage in (*_FITTING, "simulate", "words", "events", "clean", "ceiling", "report"):
             found["dataset"] = self.dataset.dump()
@@ -162,12 +175,24 @@ class Study(Settings):
         if stage == "lags":
             found["model"] = self.scanned()
         if stage in ("latencies", "passive", "beside"):
-            found |= {"comparison": self.comparison.dump(), "weights": list(self.weights().items())}
+            found |= {"comparison": self.comparison.dump(without=CERTIFYING), "weights": list(self.weights().items())}
             found["draws"] = self.seed  # of intervals and tests; the fits have their own
         if stage == "passive":
             found |= {"passive": list(self.passive_of(recording)), "models": list(self.predicting(recording))}
         if stage == "beside":
             found |= {"beside": list(self.beside_of(recording)), "models": list(self.trained())}
+        if stage == "certify":
+            own = {*CERTIFYING, "permutations", "fdr", "version"}
+            found["comparison"] = {key: value for key, value in self.comparison.dump().items() if key in own}
+            found["draws"] = self.seed  # of surrogates, nulls and intervals
+            found |= {"model": self.certified(), "lags": self.scans(recording)}
+        if stage == "partition" and self.analyses.partition:
+            found |= {
+                "partition": self.analyses.partition.dump(),
+                "groups": [[name, list(labels)] for name, labels in self.partitioned().items()],
+                "draws": self.seed,
+            }
+            found |= {"permutations": self.comparison.permutations, "rois": self.comparison.rois}
         if stage == "activate":
             found["model"] = self.models[model].dump()
             found |= {"dataset": self.dataset.dump()} if self.models[model].reads != "words" else {}
@@ -177,10 +202,13 @@ class Study(Settings):
                 "trim_s": list(self.encoding.trim_s),
                 "split": self.encoding.split,
             }
+        if stage == "ceiling" and self.ceiling.between:
+            found |= {"recording": self.recordings[recording].for_people(), "encoding": self.encoding.dump()}
+            found["people"] = list(people)
         if stage == "maps":
             found |= {"dataset": self.dataset.dump(), "weights": list(self.weights().items())}
         if stage in ("compare", "group"):
-            found |= {"comparison": self.comparison.dump(), "weights": list(self.weights().items())}
+            found |= {"comparison": self.comparison.dump(without=CERTIFYING), "weights": list(self.weights().items())}
         if stage in ("report", "group", "finish"):
             found["study"] = self.told()
         return found
@@ -223,6 +251,12 @@ class Study(Settings):
         moved = {label: w for label, w in self.weights().items() if self.models[label].sampled == "event"}
         return next((label for label, w in moved.items() if w == "trained"), next(iter(moved), ""))
 
+    def certified(self) -> str:
+        """The model whose targets are tested one by one, and with which the study certifies itself."""
+        if self.comparison.certify != "auto":
+            return self.comparison.certify
+        return next(iter((*self.trained(), *self.models)))
+
     def scans(self, recording: str) -> bool:
         """Is there a lag scan of this recording? Not where every lag is a target of its own."""
         return bool(self.scanned()) and self.recordings[recording].scans_lags
@@ -247,6 +281,11 @@ class Study(Settings):
         """The models with trained weights."""
         return tuple(label for label, w in self.weights().items() if w == "trained")
 
+    def partitioned(self) -> dict[str, tuple[str, ...]]:
+        """The groups of features whose parts are told, the model's own first; none where it is not asked."""
+        asked = self.analyses.partition
+        return asked.groups_of(self.weights(), {label: m.kind for label, m in self.models.items()}) if asked else {}
+
     def predicting(self, recording: str) -> tuple[str, ...]:
         """The models that a passive target is predicted from: the trained ones, else all others."""
         return self.trained() or tuple(label for label in self.models if label not in self.passive_of(recording))
@@ -261,14 +300,15 @@ class Study(Settings):
         whole["dataset"] = self.dataset.dump()
         for name in ("recordings", "models"):
             whole[name] = {label: part.dump() for label, part in getattr(self, name).items()}
-        return whole | {name: getattr(self, name).dump() for name in (*SECTIONS, "report")}
+        return whole | {name: getattr(self, name).dump() for name in (*SECTIONS, "analyses", "report")}
 
     def leaky(self) -> bool:
         """Do neighbouring samples stand in training and test?"""
         return self.encoding.leaky
 
 
-_FITTING = ("encode", "lags", "latencies", "passive", "beside")  # stages that lay designs beside recordings
+# stages that lay designs beside recordings
+_FITTING = ("encode", "lags", "latencies", "passive", "beside", "certify", "partition")
 
 
 def _reads_across(model: Model) -> bool:
@@ -340,7 +380,9 @@ def component(section: str, settings: dict[str, Any]) -> Any:
     tables: dict[str, dict[str, Any]] = {"dataset": DATASETS, "recording": RECORDINGS, "model": MODELS}
     if section in tables:
         return build(tables[section], settings)
-    return SECTIONS[section].model_validate({k: v for k, v in settings.items() if k != "version"})
+    return {**SECTIONS, "partition": Partition}[section].model_validate(
+        {k: v for k, v in settings.items() if k != "version"}
+    )
 
 
 def schema() -> str:

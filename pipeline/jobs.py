@@ -107,12 +107,16 @@ def expected(study: Study, out: Layout, left_out: tuple[str, ...] = ()) -> list[
     for which in plan.runs:
         own += [out.recording(*which, run) for run in plan.labels(*which)]
         own += [out.scores(*which, model) for model in study.models]
-        own += [out.ceiling(*which), out.layers(*which), out.comparison(*which)]
+        own += [out.ceiling(*which), out.layers(*which), out.comparison(*which), out.blocks(*which)]
         own += [out.lags(*which)] if study.scans(which[1]) else []
+        own += [out.ledger(*which)]
+        own += [out.tests(*which), out.certificate(*which)]
+        own += [out.partition(*which)] if study.partitioned() else []
         own += courses_of(study, out, which)
         own += maps_of(study, out, which, plan.runs[which][0])
     pages = [out.subject_page(subject) for subject in plan.subjects]
     grouped = GROUP_COURSES if in_time(study, plan) else ()
+    grouped += (GROUP_PARTITION,) if study.partitioned() else ()
     return made + shared + own + pages + [out.top(name) for name in (*TOP_FILES, *grouped)]
 
 
@@ -141,6 +145,8 @@ def maps_of(study: Study, out: Layout, which: tuple[str, str], run: Run) -> list
     return [out.map(subject, name) for name in names]
 
 
+GROUP_PARTITION = "group_partition.tsv"
+PARTITION_TEXT = (*TABLE_TEXT, "part", "unit")
 GROUP_COURSES = ("group_latencies.tsv", "group_clusters.tsv")
 TOP_FILES = (
     "group_layers.tsv", "group_comparison.tsv", "group.html", "index.html", "methods.md",
@@ -171,9 +177,15 @@ def _wanted_of(
     of_stage = {
         stage: study.for_stage(stage, recording=recording) for stage in ("clean", "encode", "ceiling", "compare")
     }
+    of_stage["ceiling"] = study.for_stage("ceiling", recording=recording, people=plan.people(recording))
     found = [(out.recording(*whose, run), of_stage["clean"]) for run in plan.labels(*whose)]
+    found += [(out.ledger(*whose), of_stage["ceiling"])]
     found += [(out.scores(*whose, model), of_stage["encode"]) for model in study.models]
     found += [(out.lags(*whose), study.for_stage("lags", recording=recording))] if study.scans(recording) else []
+    settings = study.for_stage("certify", recording=recording)
+    found += [(path, settings) for path in (out.tests(*whose), out.certificate(*whose))]
+    settings = study.for_stage("partition", recording=recording)
+    found += [(out.partition(*whose), settings)] if study.partitioned() else []
     for path in courses_of(study, out, whose):
         stage = {out.passive(*whose): "passive", out.beside(*whose): "beside"}.get(path, "latencies")
         found.append((path, study.for_stage(stage, recording=recording)))

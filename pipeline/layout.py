@@ -30,14 +30,29 @@ class Layout:
     def ceiling(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_ceiling.nc")
 
+    def ledger(self, subject: str, recording: str) -> Path:
+        """Every ceiling of every region, side by side."""
+        return self._of_subject(subject, f"recording-{recording}_ceilings.tsv")
+
     def layers(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_layers.tsv")
 
     def comparison(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_comparison.tsv")
 
+    def blocks(self, subject: str, recording: str) -> Path:
+        """What each block of the tested samples adds to every score."""
+        return self._of_subject(subject, f"recording-{recording}_blocks.nc")
+
     def lags(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_lags.tsv")
+
+    def tests(self, subject: str, recording: str) -> Path:
+        """p of every target."""
+        return self._of_subject(subject, f"recording-{recording}_tests.nc")
+
+    def certificate(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_certificate.tsv")
 
     def latencies(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_latencies.tsv")
@@ -57,6 +72,9 @@ class Layout:
 
     def beside(self, subject: str, recording: str) -> Path:
         return self._of_subject(subject, f"recording-{recording}_beside.tsv")
+
+    def partition(self, subject: str, recording: str) -> Path:
+        return self._of_subject(subject, f"recording-{recording}_partition.tsv")
 
     def map(self, subject: str, name: str) -> Path:
         """A map of the brain; `name` begins with the subject's label, as BIDS has it."""

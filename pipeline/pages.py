@@ -12,7 +12,9 @@ import yaml
 from pipeline import __version__, arrays, fits, losses, sensing, signs
 from pipeline.comparison import NESTED, at_last_step
 from pipeline.config import Study, without_versions
-from pipeline.jobs import Job, load_tables, load_words, warnings_of
+from pipeline.jobs import GROUP_PARTITION, PARTITION_TEXT, Job, load_tables, load_words, warnings_of
+from pipeline.ledger import NONE_ABOVE_ZERO, dividing, kinds_of
+from pipeline.ledger import TEXT as LEDGER_TEXT
 from pipeline.problems import Problem, StudyError
 from pipeline.report import (
     AlignedRun,
@@ -29,6 +31,7 @@ from pipeline.report import (
     SubjectPage,
     UsedRun,
 )
+from pipeline.report.certificate import TEXT as CERTIFICATE_TEXT
 from pipeline.report.meg_parts import NO_ROWS
 from pipeline.runs import Run
 from pipeline.samples import length_of_word
@@ -77,8 +80,10 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> _Part:
     words = {r.run: load_words(job.out.words(r.run)) for r in runs}
     fitted, networks = _facts(job, study)
     settings = study.recordings[job.recording]
-    kinds = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
-    valid = max((int(ceiling[f"{kind}_valid"].sum()) for kind in kinds), default=0)
+    kind = dividing(ceiling, np.ones(ceiling.sizes["target"], bool))
+    valid = int(ceiling[f"{kind}_valid"].sum()) if kind else 0
+    parts = [job.out.partition(job.subject, job.recording)] if study.partitioned() else []
+    ledger, proof = (place(job.subject, job.recording) for place in (job.out.ledger, job.out.certificate))
     paths = [job.out.recording(job.subject, job.recording, r.run) for r in runs]
     in_time = study.in_time(job.recording)
     weights = [None] * len(runs) if in_time else signs.weights_of(study, paths, [words[r.run] for r in runs])
@@ -90,11 +95,13 @@ def _recording(job: Job, study: Study, runs: list[Run]) -> _Part:
         label=job.recording, kind=settings.kind, layers=layers, comparison=contrasts, aligned=aligned, fits=fitted, meg=meg,
         used=[one.used for one in seen], quality=[one.quality for one in seen if one.quality], lag_scans=timing.scans,
         together=timing.together,
-        ceiling_note="" if valid else _reason(ceiling, kinds), n_ceiling_valid=valid, n_targets=ceiling.sizes["target"],
+        ceiling_note="" if valid else _reason(ceiling), n_ceiling_valid=valid, n_targets=ceiling.sizes["target"],
         interval_unit=str(layers["interval_unit"].iloc[0]) + " of the tested runs", notes=_notes(study, job.recording),
+        ledger=arrays.load_table(ledger, text=LEDGER_TEXT), certificate=arrays.load_table(proof, text=CERTIFICATE_TEXT),
+        partition=_parts(job, parts),
     )  # fmt: skip
     problems = [p for one in seen for p in one.problems] + timing.problems + fits.problems(fitted, job.subject)
-    paths = [*inputs, top, *(job.out.words(r.run) for r in runs), *paths, *timing.inputs, *found]
+    paths = [*inputs, top, ledger, proof, *parts, *(job.out.words(r.run) for r in runs), *paths, *timing.inputs, *found]
     paths += [job.out.scores(job.subject, job.recording, model) for model in study.models]
     return _Part(part, networks, problems, paths)
 
@@ -135,9 +142,11 @@ def _facts(job: Job, study: Study) -> tuple[list[Fits], dict[str, Networks]]:
     return fitted, networks
 
 
-def _reason(ceiling: "xr.Dataset", kinds: list[str]) -> str:
-    reasons = [str(ceiling[kind].attrs.get("reason", "")) for kind in kinds]
-    return next(filter(None, reasons), "no target's interval lies above zero")
+def _reason(ceiling: "xr.Dataset") -> str:
+    """Why there is no valid ceiling, estimator by estimator."""
+    kinds = kinds_of(ceiling)
+    reasons = {kind: str(ceiling[kind].attrs.get("reason", "")) or NONE_ABOVE_ZERO for kind in kinds}
+    return "; ".join(f"{kind}: {why}" if len(kinds) > 1 else why for kind, why in reasons.items()) or NONE_ABOVE_ZERO
 
 
 def _notes(study: Study, recording: str) -> list[str]:
@@ -203,8 +212,11 @@ def of_group(
                 interval_unit="subjects",
                 latencies=latencies,
                 clusters=clusters,
+                certificates=_certificates(job, label, [*subjects]),
+                partition=_parts(job, [job.out.top(GROUP_PARTITION)] if study.partitioned() else [], label),
             )
         )
+        inputs = [*inputs, *(job.out.certificate(s, label) for s in subjects)]
     excluded = {s: "a problem stopped this subject; see the messages of the run" for s in job.left_out}
     networks, scores = _known_in_group(job, study, [*plan.runs])
     return GroupPage(
@@ -213,6 +225,20 @@ def of_group(
         provenance=provenance(study, [*inputs, *scores], job), settings_yaml=settings_yaml(study), leaky=study.leaky(),
         tool_version=__version__, networks=networks,
     )  # fmt: skip
+
+
+def _certificates(job: Job, recording: str, subjects: list[str]) -> pd.DataFrame:
+    """Those of all subjects, one below the other."""
+    paths = [job.out.certificate(subject, recording) for subject in subjects]
+    return pd.concat([arrays.load_table(path, text=CERTIFICATE_TEXT) for path in paths], ignore_index=True)
+
+
+def _parts(job: Job, paths: list[Path], recording: str = "") -> pd.DataFrame:
+    """What a model and controls explain apart, of one recording; no row where nobody asked."""
+    if not paths:
+        return NO_ROWS
+    table = arrays.load_table(paths[0], text=PARTITION_TEXT)
+    return table[table["recording"] == (recording or job.recording)].reset_index(drop=True)
 
 
 def _known_in_group(job: Job, study: Study, which: list[tuple[str, str]]) -> tuple[list[Networks], list[Path]]:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline import arrays
+from pipeline.ceilingstage import ceiling  # noqa: F401  the verbs find it here
 from pipeline.config import Study, component
 from pipeline.coursestages import beside, latencies, passive  # noqa: F401  the verbs find them here
 from pipeline.jobs import GROUP_COURSES, TABLE_TEXT, Job, expected, in_time, load_tables, load_words
+from pipeline.partitionstage import over_people as parts_over_people
+from pipeline.partitionstage import partition  # noqa: F401
 from pipeline.problems import Problem, StudyError
 from pipeline.recordings.recorded import recorded
 from pipeline.runs import digest
+from pipeline.truststages import certify, refuse_singing  # noqa: F401
 
 WORD = "word"
 
@@ -213,35 +217,22 @@ def lags(job: Job) -> None:
     arrays.save_table(lagscan.table(found, *which, job.model), job.out.lags(*which), **record)
 
 
-def ceiling(job: Job) -> None:
-    """How well any model could do on one subject's tested runs."""
-    from pipeline.normalisation import estimate
-
-    runs = job.own_runs()
-    paths = {run.run: job.out.recording(job.subject, job.recording, run.run) for run in runs}
-    tested = tuple(run.run for run in runs if job.settings["split"] != "given" or run.split == "test")
-    recordings = {run: arrays.load(path, "sample", "target") for run, path in paths.items() if run in tested}
-    kinds = component("ceiling", job.settings["ceiling"]).kinds
-    ds = estimate(recordings, tested, kinds, tuple(job.settings["trim_s"]), job.settings["seed"])
-    record = job.record("ceiling", *(paths[run] for run in tested))
-    arrays.save(ds, job.out.ceiling(job.subject, job.recording), **record)
-
-
 def compare(job: Job) -> None:
     """The layer table and the contrasts of one subject's recording."""
-    from pipeline.comparison import compare as tabulate
+    from pipeline.comparison import compared
 
     weights = dict(job.settings["weights"])
     paths = {model: job.out.scores(job.subject, job.recording, model) for model in weights}
     scores = {model: arrays.load(path, "layer", "fold", "target") for model, path in paths.items()}
     top = job.out.ceiling(job.subject, job.recording)
     settings = component("comparison", job.settings["comparison"])
-    layers, contrasts = tabulate(
+    found = compared(
         job.subject, job.recording, scores, weights, arrays.load(top, "target"), settings, job.settings["seed"]
     )
     record = job.record("compare", *paths.values(), top)
-    arrays.save_table(layers, job.out.layers(job.subject, job.recording), **record)
-    arrays.save_table(contrasts, job.out.comparison(job.subject, job.recording), **record)
+    arrays.save_table(found.layers, job.out.layers(job.subject, job.recording), **record)
+    arrays.save_table(found.contrasts, job.out.comparison(job.subject, job.recording), **record)
+    arrays.save(found.blocks, job.out.blocks(job.subject, job.recording), **record)
 
 
 def maps(job: Job) -> None:
@@ -268,6 +259,8 @@ def finish(job: Job) -> None:
     """Say what the study's folder holds: the checksum of every output, and who made it."""
     from pipeline import __version__
 
+    study = Study.from_told(job.settings["study"])
+    refuse_singing(study, job.out, study.plan(job.out.root, job.left_out).runs)
     description = {
         "Name": f"brainalign study {job.settings['study']['study']}",
         "BIDSVersion": "1.10.0",
@@ -276,7 +269,6 @@ def finish(job: Job) -> None:
     }
     path = job.out.top("dataset_description.json")
     arrays.save_text(json.dumps(description, indent=1) + "\n", path, **job.record("finish"))
-    study = Study.from_told(job.settings["study"])
     files = [p for p in expected(study, job.out, job.left_out) if p.name != "manifest.json"]
     told = {job.out.name(p): arrays.read_record(p)["sha256"] for p in files}
     arrays.save_text(
@@ -304,11 +296,14 @@ def group(job: Job) -> None:
     plan = study.plan(job.out.root, job.left_out)
     layers, contrasts, inputs = load_tables(job, plan.runs)
     settings = component("comparison", job.settings["comparison"])
-    tables = over_people(layers, contrasts, settings, job.settings["seed"])
-    record = job.record("group", *inputs)
+    blocks = {which: job.out.blocks(*which) for which in plan.runs}
+    within = {which: arrays.load(path, "score", "block") for which, path in blocks.items()}
+    tables = over_people(layers, contrasts, settings, job.settings["seed"], within)
+    record = job.record("group", *inputs, *blocks.values())
     arrays.save_table(tables[0], job.out.top("group_layers.tsv"), **record)
     arrays.save_table(tables[1], job.out.top("group_comparison.tsv"), **record)
     _group_courses(job, study, plan)
+    inputs += parts_over_people(job, study, [*plan.runs])
     page = pages.of_group(job, study, layers, *tables, inputs)
     arrays.save_text(group_page(page), job.out.top("group.html"), **record)
     arrays.save_text(index_page(pages.index(page, layers)), job.out.top("index.html"), **record)

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.ceiling_text import ceiling_references, ceiling_text
 from pipeline.report.meg_text import meg_references
 from pipeline.report.modelling import model_text
+from pipeline.report.partition_text import partition_references, partition_text
 from pipeline.report.recording_text import recording_text
+from pipeline.report.trust_text import certificate_references, certificate_text
 
 _SPLITS = {
     "leave_one_run_out": "each run was held out in turn and predicted from all others",
@@ -37,7 +40,9 @@ def methods_text(told: Mapping[str, Any]) -> str:
         ("Models", _models(told)),
         ("Encoding", _encoding(told["encoding"])),
         ("Ceiling and comparison", _comparison(told)),
-        ("References", _REFERENCES + meg_references(told["recordings"])),
+        ("Tests of targets, certificate and canaries", certificate_text(told)),
+        *([("What the model adds", partition_text(told))] if partition_text(told) else []),
+        ("References", _REFERENCES + certificate_references(told) + partition_references(told) + ceiling_references(told["ceiling"]["kinds"]) + meg_references(told["recordings"])),
     ]
     return f"# Methods of the study {told['study']}\n\n" + "\n".join(
         f"## {title}\n\n{text}" for title, text in sections
@@ -75,13 +80,7 @@ def _encoding(of: Mapping[str, Any]) -> str:
 
 def _comparison(told: Mapping[str, Any]) -> str:
     of = told["comparison"]
-    ceiling = (
-        "The ceiling of the correlation with the mean of repeated presentations was estimated from the signal power "
-        "(Sahani & Linden, 2003; Schoppe et al., 2016), with a 95 % interval by block bootstrap; a target counts as having a "
-        "ceiling where the interval lies above zero."
-        if "repeats" in told["ceiling"]["kinds"]
-        else "No noise ceiling was estimated."
-    )
+    ceiling = ceiling_text(told["ceiling"]["kinds"])
     return (
         f"{ceiling} Intervals of scores and differences are 95 % block bootstraps over the tested samples ({of['permutations']} draws). "
         f"Paired differences between models at their nested layers were tested by two-sided sign-flips ({of['permutations']} at most) over runs where "

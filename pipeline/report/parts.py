@@ -188,7 +188,8 @@ class RecordingPart(NamedTuple):
     is one, and `n_ceiling_valid` of `n_targets` targets then have it.
     `interval_unit` is what the intervals were taken over, in words. `meg` is
     there where the recording is resolved in time; it then stands in the place
-    of `aligned`, `quality` and `lag_scans`.
+    of `aligned`, `quality` and `lag_scans`. `ledger` is `ceilings.tsv`,
+    `certificate` is `certificate.tsv`, `partition` is `partition.tsv`.
     """
 
     label: str
@@ -207,6 +208,9 @@ class RecordingPart(NamedTuple):
     lag_scans: Sequence[LagScan] = ()
     together: AlignedTogether | None = None
     meg: MegPart | None = None
+    certificate: pd.DataFrame = NO_ROWS
+    ledger: pd.DataFrame = NO_ROWS
+    partition: pd.DataFrame = NO_ROWS
 
 
 class SubjectPage(NamedTuple):
@@ -230,7 +234,8 @@ class GroupPart(NamedTuple):
     r_high over subjects), `comparison` those of `comparison.tsv` with the
     subject as unit. `subjects` holds each subject's own `layers.tsv`.
     `latencies` and `clusters` are those over subjects of a recording that is
-    resolved in time, else empty.
+    resolved in time, else empty. `certificates` holds each subject's `certificate.tsv`.
+    `partition` is that of `group_partition.tsv`.
     """
 
     label: str
@@ -243,6 +248,8 @@ class GroupPart(NamedTuple):
     interval_unit: str = "subjects"
     latencies: pd.DataFrame = NO_ROWS
     clusters: pd.DataFrame = NO_ROWS
+    certificates: pd.DataFrame = NO_ROWS
+    partition: pd.DataFrame = NO_ROWS
 
 
 class GroupPage(NamedTuple):

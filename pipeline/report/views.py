@@ -7,9 +7,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.comparison import at_last_step
+from pipeline.report.choice import choice_table, gap_sentences
+from pipeline.report.certificate import CertificateView, certificate_view, group_table
 from pipeline.report.drawn import Drawn, Manner, lag_scan, profiles, quality, strip, together, trajectories
 from pipeline.report.figures import Picture
+from pipeline.report.inference import inference_sentences
+from pipeline.report.ledger import LedgerView, ledger_view
 from pipeline.report.meg_views import GroupCourses, MegView, group_courses, meg_view
+from pipeline.report.partition import PartitionView, partition_view
 from pipeline.report.parts import AlignedRun, GroupPart, Networks, QualityPart, RecordingPart
 from pipeline.report.quality import absences, has_traces, limits, quality_table
 from pipeline.report.result import Ceiling, ceiling_of, too_few
@@ -56,11 +61,17 @@ class RecordingView(NamedTuple):
     trajectories: Sequence[Drawn]
     weights: Sequence[str]
     results: Table
+    choice: Table
+    gaps: Sequence[str]
     comparison: Table
+    concluded: Sequence[str]
     fits: Table
     ceiling: Ceiling
     interval_unit: str
     meg: MegView | None
+    certificate: CertificateView | None
+    ledger: LedgerView | None
+    partition: PartitionView | None
 
 
 class GroupView(NamedTuple):
@@ -76,11 +87,16 @@ class GroupView(NamedTuple):
     trajectories: Sequence[Drawn]
     weights: Sequence[str]
     results: Table
+    choice: Table
+    gaps: Sequence[str]
     comparison: Table
+    concluded: Sequence[str]
     per_subject: Table
     ceiling: Ceiling
     interval_unit: str
     courses: GroupCourses | None
+    certificates: Table | None
+    partition: PartitionView | None
 
 
 def recording_view(
@@ -112,11 +128,17 @@ def recording_view(
         trajectories=trajectories(every, networks, manner),
         weights=tuple(dict.fromkeys(layers["weights"])),
         results=results_table(layers, f"Scores at the layer chosen on inner folds, {who}", ceiling=ceiling.valid),
+        choice=choice_table(layers, f"The choice of layers, {who}"),
+        gaps=gap_sentences(layers) if ceiling.valid else [],
         comparison=comparison_table(comparison, f"Comparisons, {where}"),
+        concluded=inference_sentences(comparison),
         fits=fits_table(part.fits, f"Alphas chosen from the grid and columns of the designs, {where}"),
         ceiling=ceiling,
         interval_unit=part.interval_unit,
         meg=meg_view(part.meg, where=where, leaky=leaky, ceiling=ceiling.valid) if part.meg else None,
+        certificate=certificate_view(part.certificate, where, leaky),
+        ledger=ledger_view(part.ledger, who, leaky=leaky),
+        partition=partition_view(part.partition, where, unit="blocks of the tested samples", leaky=leaky),
     )
 
 
@@ -162,11 +184,16 @@ def group_view(part: GroupPart, i: int, *, leaky: bool, networks: Sequence[Netwo
         trajectories=trajectories(every, networks, manner),
         weights=tuple(dict.fromkeys(layers["weights"])),
         results=results_table(layers, f"Scores at the layer chosen on inner folds, {who}", ceiling=ceiling.valid),
+        choice=choice_table(layers, f"The choice of layers, {who}"),
+        gaps=gap_sentences(layers) if ceiling.valid else [],
         comparison=comparison_table(comparison, f"Comparisons, {who}", inference=not refused),
+        concluded=inference_sentences(comparison),
         per_subject=_per_subject(subjects, f"Each subject's own scores, whole recording, {who}", ceiling),
         ceiling=ceiling,
         interval_unit=part.interval_unit,
         courses=group_courses(part.latencies, part.clusters, who=who, leaky=leaky, ceiling=ceiling.valid),
+        certificates=group_table(part.certificates, who),
+        partition=partition_view(part.partition, part.label, unit="" if refused else part.interval_unit, leaky=leaky),
     )
 
 

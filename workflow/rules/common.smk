@@ -4,7 +4,7 @@ from os.path import realpath
 from pathlib import Path
 
 from pipeline.config import Study
-from pipeline.jobs import GROUP_COURSES, courses_of, in_time, maps_of
+from pipeline.jobs import GROUP_COURSES, GROUP_PARTITION, courses_of, in_time, maps_of
 from pipeline.layout import Layout
 from pipeline.settings import as_json, expand
 
@@ -37,7 +37,9 @@ def settings(stage, recording=""):
     def of_job(wildcards):
         label = recording or wildcards.get("recording", "")
         model = wildcards.get("model", "")
-        return as_json(STUDY.for_stage(stage, recording=label, model=model))
+        people = PLAN.people(label) if stage == "ceiling" else ()
+        told = STUDY.for_stage(stage, recording=label, model=model, people=people)
+        return as_json(told)
 
     return of_job
 
@@ -108,6 +110,15 @@ def recordings_of(wildcards):
     return [PATHS.recording(wildcards.subject, wildcards.recording, r) for r in runs]
 
 
+def recordings_of_people(wildcards):
+    """What everybody heard alike, where a ceiling is asked for that lies between people."""
+    if not STUDY.ceiling.between:
+        return []
+    recording = wildcards.recording
+    whose = [(subject, recording) for subject in PLAN.people(recording)]
+    return [PATHS.recording(*which, run) for which in whose for run in PLAN.labels(*which)]
+
+
 def activations_for(wildcards):
     runs = PLAN.labels(wildcards.subject, wildcards.recording)
     return [PATHS.activations(wildcards.model, run) for run in runs]
@@ -131,6 +142,36 @@ def scanned_of(wildcards):
 def activations_scanned(wildcards):
     runs = PLAN.labels(wildcards.subject, wildcards.recording)
     return [PATHS.activations(STUDY.scanned(), run) for run in runs]
+
+
+def scores_certified(wildcards):
+    """What the tests of every target, the certificate and the canaries stand on."""
+    return PATHS.scores(wildcards.subject, wildcards.recording, STUDY.certified())
+
+
+def activations_certified(wildcards):
+    runs = PLAN.labels(wildcards.subject, wildcards.recording)
+    return [PATHS.activations(STUDY.certified(), run) for run in runs]
+
+
+def lags_certified(wildcards):
+    if not STUDY.scans(wildcards.recording):
+        return []
+    return PATHS.lags(wildcards.subject, wildcards.recording)
+
+
+def groups_beside():
+    """The model and the controls of the partition."""
+    return [label for labels in STUDY.partitioned().values() for label in labels]
+
+
+def activations_partitioned(wildcards):
+    runs = PLAN.labels(wildcards.subject, wildcards.recording)
+    return [PATHS.activations(model, run) for model in groups_beside() for run in runs]
+
+
+def scores_partitioned(wildcards):
+    return PATHS.scores(wildcards.subject, wildcards.recording, groups_beside()[0])
 
 
 def recordings_by_delay(wildcards):
@@ -205,8 +246,17 @@ def tables_of_study(wildcards):
     return [
         table(*which)
         for which in PLAN.runs
-        for table in (PATHS.layers, PATHS.comparison)
+        for table in (PATHS.layers, PATHS.comparison, PATHS.certificate, PATHS.blocks)
     ]
+
+
+def parts_of_study(wildcards):
+    """What models and controls explain apart, where it is asked."""
+    return [PATHS.partition(*which) for which in PLAN.runs if STUDY.partitioned()]
+
+
+def group_parts():
+    return [PATHS.top(GROUP_PARTITION)] if STUDY.partitioned() else []
 
 
 def courses_of_study(wildcards):
@@ -234,6 +284,9 @@ def tables_of_subject(wildcards):
         found += [PATHS.recording(*which, run) for run in PLAN.labels(*which)]
         found += [PATHS.scores(*which, model) for model in STUDY.models]
         found += [PATHS.lags(*which)] if STUDY.scans(recording) else []
+        found += [PATHS.ledger(*which)]
+        found += [PATHS.tests(*which), PATHS.certificate(*which)]
+        found += [PATHS.partition(*which)] if STUDY.partitioned() else []
         found += courses_of(STUDY, PATHS, which)
     return found
 

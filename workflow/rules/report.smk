@@ -26,8 +26,10 @@ rule group:
     input:
         tables=tables_of_study,
         courses=courses_of_study,
+        parts=parts_of_study,
     output:
         group_courses(),
+        group_parts(),
         PATHS.top("group_layers.tsv"),
         PATHS.top("group_comparison.tsv"),
         PATHS.top("group.html"),
