@@ -25,6 +25,9 @@ class Plan(NamedTuple):
     def recordings(self, subject: str) -> list[str]:
         return [recording for s, recording in self.runs if s == subject]
 
+    def people(self, recording: str) -> list[str]:
+        return [subject for subject, r in self.runs if r == recording]
+
     def labels(self, subject: str, recording: str) -> list[str]:
         return [run.run for run in self.runs[subject, recording]]
 

@@ -100,6 +100,7 @@ class Recording(Settings):
     """A kind of recording, and how words are laid beside its samples."""
 
     design_settings: ClassVar[frozenset[str]] = frozenset()  # those that change no clean recording
+    group_settings: ClassVar[frozenset[str]] = frozenset()  # those that only say what targets mean in several people
     has_places: ClassVar[bool] = False  # True where targets lie in the brain, so that scores can be painted on it
     scans_lags: ClassVar[bool] = True  # False where every lag is a target of its own
 
@@ -137,11 +138,15 @@ class Recording(Settings):
 
     def for_clean(self) -> dict[str, Any]:
         """The settings that change the clean recording."""
-        return self.dump(without=self.design_settings)
+        return self.dump(without=self.design_settings | self.group_settings)
 
     def for_design(self) -> dict[str, Any]:
         """The settings that change how words are laid beside it."""
         return {k: v for k, v in self.dump().items() if k in self.design_settings or k in ("kind", "version")}
+
+    def for_people(self) -> dict[str, Any]:
+        """The settings that change what is made of several people's recordings together."""
+        return {k: v for k, v in self.dump().items() if k in self.group_settings or k in ("kind", "version")}
 
     @abstractmethod
     def design(

@@ -29,8 +29,14 @@ class Arrays(OnGrid):
     """Responses that somebody cleaned before: .npy, .h5, .nc, .tsv or .csv."""
 
     version: ClassVar[int] = 1
+    group_settings: ClassVar[frozenset[str]] = frozenset({"common_targets"})
     kind: Literal["arrays"] = "arrays"
     standardize: bool = Field(True, description="z-score each target in each run and presentation")
+    common_targets: bool = Field(
+        False,
+        description="do columns of one name mean the same in everyone? Parcels and electrodes do, components of each person's "
+        "own decomposition do not; what people share target by target (`isc`) needs it",
+    )
 
     def header(self, run: Run, folder: Path) -> Header:
         shapes = [_READERS[_ending(name, run)](folder / name, name, run, True)[0] for name in run.responses]

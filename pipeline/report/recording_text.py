@@ -48,7 +48,8 @@ def _laid(of: Mapping[str, Any]) -> str:
 
 
 def _arrays(of: Mapping[str, Any]) -> str:
-    return "responses were used as delivered" + (", z-scored within each run." if of["standardize"] else ".")
+    same = " Columns of one name were taken to mean the same in everyone." if of.get("common_targets") else ""
+    return "responses were used as delivered" + (", z-scored within each run." if of["standardize"] else ".") + same
 
 
 def _fmri(of: Mapping[str, Any]) -> str:

@@ -119,7 +119,7 @@ def chosen_layers(ds: "xr.Dataset") -> Int[np.ndarray, " fold"]:
 def ceiling_of(ceiling: "xr.Dataset", n_targets: int) -> Float[np.ndarray, " target"]:
     """The first estimator that says anything, valid or not: a mean over valid ones alone would be too high."""
     kinds_of = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
-    found = (ceiling[kind].values.astype(float) for kind in kinds_of)
+    found = (ceiling[kind].values.astype(float) for kind in kinds_of if ceiling[kind].attrs.get("normalises", 1))
     return next((values for values in found if np.isfinite(values).any()), np.full(n_targets, np.nan))
 
 
