@@ -9,8 +9,8 @@ from scipy import stats
 from scipy.signal import lfilter
 
 from pipeline import metrics, statistics
-from pipeline.statistics import permutations
-from pipeline.statistics.blocks import Moves, split_runs
+from pipeline.statistics import against, permutations
+from pipeline.statistics.blocks import Moves, Shifts, split_runs
 
 
 def autoregressive(phi: float, n_samples: int, n_series: int, seed: int = 0) -> np.ndarray:
@@ -177,23 +177,23 @@ def test_a_parametric_p_is_wrong_on_smooth_noise():
     assert found_in_noise(parametric) > 0.15
 
 
-BOTH = pytest.mark.parametrize("test", [statistics.permute_blocks, statistics.circular_shifts])
+EVERY = pytest.mark.parametrize("test", [statistics.permute_blocks, statistics.circular_shifts, statistics.phases])
 
 
-@BOTH
+@EVERY
 def test_a_good_prediction_reaches_the_smallest_p_which_is_not_zero(test):
     Y = autoregressive(0.5, 300, 4)
     p = test(Y, Y + autoregressive(0.5, 300, 4, seed=1), n=99)
     np.testing.assert_allclose(p, 0.01)
 
 
-@BOTH
+@EVERY
 def test_a_prediction_of_the_opposite_is_never_good(test):
     Y = autoregressive(0.5, 300, 4)
     assert (test(Y, -Y, n=99) == 1).all()
 
 
-@BOTH
+@EVERY
 def test_a_constant_prediction_has_p_one_and_an_unusable_target_none(test):
     Y = autoregressive(0.5, 200, 5)
     Y_hat = Y.copy()
@@ -204,14 +204,14 @@ def test_a_constant_prediction_has_p_one_and_an_unusable_target_none(test):
     assert np.isnan(p[2:]).all()
 
 
-@BOTH
+@EVERY
 def test_scale_type_and_place_of_a_target_change_nothing(test):
     Y, Y_hat = autoregressive(0.5, 200, 6), autoregressive(0.5, 200, 6, seed=1)
     p = test(Y, Y_hat, n=99)
     np.testing.assert_array_equal(test(Y[:, ::-1] * 50 + 3, Y_hat[:, ::-1] * 0.1 - 8, n=99), p[::-1])
 
 
-@BOTH
+@EVERY
 def test_differences_between_runs_are_no_evidence(test):
     run = np.repeat([0, 1], 100)
     Y, Y_hat = autoregressive(0, 200, 300), autoregressive(0, 200, 300, seed=1)
@@ -221,7 +221,7 @@ def test_differences_between_runs_are_no_evidence(test):
 
 def test_responses_and_predictions_must_match():
     with pytest.raises(ValueError, match=r"\(10, 2\) and predictions \(9, 2\)"):
-        permutations._check(np.zeros((10, 2)), np.zeros((9, 2)))
+        against.check(np.zeros((10, 2)), np.zeros((9, 2)))
 
 
 def test_blocks_change_places_only_within_their_run():
@@ -300,7 +300,7 @@ def test_every_circular_shift_of_a_single_run_is_taken_once():
 
 
 def test_each_run_is_rolled_by_a_shift_of_its_own():
-    shifts = permutations._shifts([40, 60], 5, 500, 0)
+    shifts = Shifts([np.arange(40), np.arange(40, 100)], 5, 500, 0).shifts
     assert shifts.shape == (500, 2)
     assert (shifts.min(axis=0) == 5).all()
     assert (shifts.max(axis=0) == [35, 55]).all()

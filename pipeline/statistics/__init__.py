@@ -7,15 +7,18 @@ therefore moves blocks of neighbouring samples, never single ones, and never
 across the border of a run.
 """
 
+from pipeline.statistics.against import Corrected
 from pipeline.statistics.blocks import block_length
 from pipeline.statistics.intervals import Interval, Test, bootstrap, fdr, n_blocks, resampled, sign_flip
 from pipeline.statistics.margins import Equivalence, Reached, equivalence, reached
 from pipeline.statistics.people import Prevalence, Seeds, bootstrap_people, prevalence, seeds
 from pipeline.statistics.permutations import circular_shifts, permute_blocks
+from pipeline.statistics.phases import phases
 from pipeline.statistics.refitted import permute_refit
 from pipeline.statistics.surrogates import phase_randomised, reordered, rolled
 
 __all__ = [
+    "Corrected",
     "Equivalence",
     "Interval",
     "Prevalence",
@@ -32,6 +35,7 @@ __all__ = [
     "permute_blocks",
     "permute_refit",
     "phase_randomised",
+    "phases",
     "prevalence",
     "reached",
     "reordered",

@@ -28,7 +28,7 @@ class Moves:
         if not self.places:
             raise ValueError(
                 f"no run of {sorted({len(rows) for rows in runs})} samples holds two blocks of {block}: "
-                "nothing can change places; give a smaller block"
+                f"nothing can change places; at most {max(map(len, runs)) // 2} fits"
             )
         rng = np.random.default_rng(seed)
         self.draws = [
@@ -47,6 +47,54 @@ class Moves:
         for places, draws in zip(self.places, self.draws, strict=True):
             rows[:, places.ravel()] = places[draws[start:stop]].reshape(len(rows), places.size)
         return rows
+
+
+class Shifts:
+    """Rolls of every run around itself, the same for all targets.
+
+    Attributes
+    ----------
+    runs : rows of each run.
+    shifts : (permutation, run) samples by which each is rolled, at least `least` either way.
+    n : how many there are. A single run has only len - 2 least + 1: if these
+        are no more than asked for, each is taken once.
+    """
+
+    def __init__(self, runs: list[np.ndarray], least: int, n: int, seed: int):
+        check_shift(runs, least)
+        lengths, rng = [len(rows) for rows in runs], np.random.default_rng(seed)
+        if len(runs) == 1:
+            every = np.arange(least, lengths[0] - least + 1)
+            self.shifts = (every if len(every) <= n else np.sort(rng.choice(every, n, replace=False)))[:, None]
+        else:
+            self.shifts = np.stack([rng.integers(least, length - least + 1, size=n) for length in lengths], axis=1)
+        self.runs, self.n, self.n_samples = runs, len(self.shifts), sum(lengths)
+
+    def orders(self, start: int, stop: int) -> Int[np.ndarray, "permutation sample"]:
+        """Row to be read at each row, in some of the permutations."""
+        some = self.shifts[start:stop]
+        orders = np.empty((len(some), self.n_samples), int)
+        for rows, shift in zip(self.runs, some.T, strict=True):
+            orders[:, rows] = rows[(np.arange(len(rows)) - shift[:, None]) % len(rows)]
+        return orders
+
+
+def shifts(Y: Shaped[np.ndarray, "sample target"], run: Run, least: int | None, n: int, seed: int) -> Shifts:
+    """Rolls by as much as asked, or as the responses' own smoothness wants them."""
+    runs = split_runs(run, len(Y))
+    if least is None:
+        least = min(common_length(Y, run), max(min(map(len, runs)) // 4, 1))  # so that half of all shifts remain
+    return Shifts(runs, least, n, seed)
+
+
+def check_shift(runs: list[np.ndarray], least: int) -> None:
+    if least < 1:
+        raise ValueError(f"a smallest shift of {least} samples leaves a series where it is; it must be 1 or more")
+    short = sorted({len(rows) for rows in runs if len(rows) < 2 * least})
+    if short:
+        raise ValueError(
+            f"runs of {short} samples cannot be shifted by at least {least} both ways: at most {short[0] // 2} fits"
+        )
 
 
 def moves(Y: Shaped[np.ndarray, "sample target"], run: Run, block: int | None, n: int, seed: int) -> Moves:

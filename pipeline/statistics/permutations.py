@@ -1,16 +1,13 @@
 """Tests of a prediction that was made without the samples it is tested on."""
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from pipeline.statistics.blocks import Moves, Run, common_length, moves, split_runs
+from pipeline.statistics.against import Corrected, against, check
+from pipeline.statistics.blocks import Moves, Run, Shifts, moves, shifts
 
 _CELLS = 2**20  # numbers held at once: 8 MB
 _TABLE_CELLS = 2**18  # the products of all blocks are read again and again: they must stay in the cache
-
-Null = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def permute_blocks(
@@ -21,7 +18,8 @@ def permute_blocks(
     block: int | None = None,
     n: int = 1000,
     seed: int = 0,
-) -> Float[np.ndarray, " target"]:
+    max_statistic: bool = False,
+) -> Float[np.ndarray, " target"] | Corrected:
     """p of each target's correlation with its prediction; one-sided, larger is better.
 
     Blocks of the prediction change places within runs, the same for all
@@ -43,6 +41,8 @@ def permute_blocks(
         autocorrelation (the median over targets; at most a quarter of the
         longest run).
     n : permutations.
+    max_statistic : also correct for all targets, by the permutations' largest
+        statistic over targets, and return both (`Corrected`).
 
     Returns
     -------
@@ -50,12 +50,12 @@ def permute_blocks(
     prediction has p = 1; a constant or incomplete target has NaN. Memory
     grows with neither targets nor (but for 16 bytes per block) permutations.
     """
-    _check(Y, Y_hat)
+    check(Y, Y_hat)
     found = moves(Y, run, block, n, seed)
     if _few_blocks(found):
         table = _Table(found)
-        return _p(Y, Y_hat, n, table, max(_TABLE_CELLS // (table.cells + n + len(Y)), 1))
-    return _p(Y, Y_hat, n, lambda y, p: _moved_whole(y, p, found), _step(n + len(Y)))
+        return against(Y, Y_hat, n, table, max(_TABLE_CELLS // (table.cells + n + len(Y)), 1), max_statistic)
+    return against(Y, Y_hat, n, lambda y, p: _moved_whole(y, p, found), _step(n + len(Y)), max_statistic)
 
 
 def circular_shifts(
@@ -66,7 +66,8 @@ def circular_shifts(
     least: int | None = None,
     n: int = 1000,
     seed: int = 0,
-) -> Float[np.ndarray, " target"]:
+    max_statistic: bool = False,
+) -> Float[np.ndarray, " target"] | Corrected:
     """p of each target's correlation with its prediction, against the prediction at the wrong time.
 
     Each run's prediction is rolled around its run, so that its smoothness
@@ -81,37 +82,15 @@ def circular_shifts(
         length of the responses (at most a quarter of the shortest run). Shorter shifts are nearly the observed one.
     n : most shifts. A single run has only len - 2 least + 1 of them: if these
         are no more than `n`, each is taken once.
+    max_statistic : also correct for all targets, as in `permute_blocks`.
 
     Returns
     -------
     (b + 1) / (number of shifts + 1); NaN and 1 as in `permute_blocks`.
     """
-    _check(Y, Y_hat)
-    runs = split_runs(run, len(Y))
-    if least is None:
-        least = min(common_length(Y, run), max(min(map(len, runs)) // 4, 1))  # so that half of all shifts remain
-    if least < 1:
-        raise ValueError(f"a smallest shift of {least} samples leaves the prediction where it is; it must be 1 or more")
-    short = sorted({len(rows) for rows in runs if len(rows) < 2 * least})
-    if short:
-        raise ValueError(
-            f"runs of {short} samples cannot be shifted by at least {least} both ways: at most {short[0] // 2} fits"
-        )
-    shifts = _shifts([len(rows) for rows in runs], least, n, seed)
-    return _p(
-        Y,
-        Y_hat,
-        len(shifts),
-        lambda y, p: sum(_rolled(y[rows], p[rows])[own] for rows, own in zip(runs, shifts.T, strict=True)),
-        _step(len(shifts) + len(Y)),
-    )
-
-
-def _check(Y: np.ndarray, Y_hat: np.ndarray) -> None:
-    if Y.shape != Y_hat.shape:
-        raise ValueError(
-            f"responses are {Y.shape} and predictions {Y_hat.shape}; they must have the same samples and targets"
-        )
+    check(Y, Y_hat)
+    found = shifts(Y, run, least, n, seed)
+    return against(Y, Y_hat, found.n, lambda y, p: _rolled_all(y, p, found), _step(found.n + len(Y)), max_statistic)
 
 
 class _Table:
@@ -165,13 +144,8 @@ def _moved_whole(y: np.ndarray, p: np.ndarray, found: Moves) -> np.ndarray:
     return np.stack([np.einsum("st,st->t", y, p[order]) for order in orders])
 
 
-def _shifts(lengths: list[int], least: int, n: int, seed: int) -> np.ndarray:
-    """One row per shift, one column per run."""
-    rng = np.random.default_rng(seed)
-    if len(lengths) == 1:
-        every = np.arange(least, lengths[0] - least + 1)
-        return (every if len(every) <= n else np.sort(rng.choice(every, n, replace=False)))[:, None]
-    return np.stack([rng.integers(least, length - least + 1, size=n) for length in lengths], axis=1)
+def _rolled_all(y: np.ndarray, p: np.ndarray, found: Shifts) -> np.ndarray:
+    return sum(_rolled(y[rows], p[rows])[own] for rows, own in zip(found.runs, found.shifts.T, strict=True))
 
 
 def _rolled(y: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -184,30 +158,3 @@ def _rolled(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 def _step(rows: int) -> int:
     """Targets at a time."""
     return max(_CELLS // rows, 1)
-
-
-def _p(Y: np.ndarray, Y_hat: np.ndarray, n: int, null: Null, step: int) -> Float[np.ndarray, " target"]:
-    """Share of the null that is as large, some targets at a time.
-
-    Moving samples about changes neither mean nor variance, so the sums of
-    products order the correlations; slack lets a tie be a tie.
-    """
-    p = np.empty(Y.shape[1])
-    for start in range(0, len(p), step):
-        y, y_hat = Y[:, start : start + step], Y_hat[:, start : start + step]
-        missing = _flat(y) | np.isnan(y_hat).any(axis=0)
-        known = np.where(_flat(y_hat), 1.0, (_as_large(y, y_hat, null) + 1) / (n + 1))
-        p[start : start + step] = np.where(missing, np.nan, known)
-    return p
-
-
-def _as_large(Y: np.ndarray, Y_hat: np.ndarray, null: Null) -> Float[np.ndarray, " target"]:
-    y, p = (part - part.mean(axis=0) for part in (Y.astype(float), Y_hat.astype(float)))
-    size = np.sqrt((y**2).sum(axis=0) * (p**2).sum(axis=0))
-    return (null(y, p) >= (y * p).sum(axis=0) - 1e-9 * size).sum(axis=0).astype(float)
-
-
-def _flat(Y: np.ndarray) -> np.ndarray:
-    """Constant up to rounding, or incomplete."""
-    eps = np.finfo(Y.dtype if Y.dtype.kind == "f" else float).eps
-    return ~(np.ptp(Y, axis=0) > 8 * eps * np.abs(Y).max(axis=0))

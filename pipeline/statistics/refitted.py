@@ -8,12 +8,17 @@ from jaxtyping import Float, Shaped
 from pipeline import ridge
 from pipeline.metrics import flat
 from pipeline.ridge.refit import Refit
-from pipeline.statistics.blocks import Moves, Run, moves
+from pipeline.statistics.against import Corrected, Tally
+from pipeline.statistics.blocks import Moves, Run, Shifts, moves, shifts, split_runs
+from pipeline.statistics.phases import Turns
 
 _CELLS = 2**20  # scores held at once
 _ORDERS = 1000  # permutations at a time: of more, the rows to be read would need memory
 
+_STACKED = 2**22  # responses of some permutations with random phases, end to end: 32 MB
+
 Fold = tuple[np.ndarray, np.ndarray]
+Draws = Moves | Shifts | Turns
 
 
 def permute_refit(
@@ -30,7 +35,9 @@ def permute_refit(
     select: str = "r2",
     precision: str = "float32",
     targets_per_chunk: int | None = None,
-) -> Float[np.ndarray, " target"]:
+    how: str = "blocks",
+    max_statistic: bool = False,
+) -> Float[np.ndarray, " target"] | Corrected:
     """p of each target's cross-validated correlation; one-sided, larger is better.
 
     In cross-validation a sample is predicted by a model that its neighbours in
@@ -49,31 +56,42 @@ def permute_refit(
     folds, alphas, inner, select, precision : as in `ridge.cross_validate`.
     run : run of each sample; blocks stay within theirs.
     block : least samples per block, by default from the responses' own
-        autocorrelation, as in `permute_blocks`.
+        autocorrelation, as in `permute_blocks`; with shifts, the smallest.
     n : permutations.
     targets_per_chunk : targets at a time; memory, not results.
+    how : "blocks" of responses change places, or each run's responses are
+        rolled by "shifts", or they get random "phases", as in `circular_shifts`
+        and `phases`.
+    max_statistic : also correct for all targets, as in `permute_blocks`.
 
     Returns
     -------
     (b + 1) / (n + 1), where b permutations scored as well: never 0. A
     constant target has NaN; responses with missing values are refused.
     """
-    found = moves(Y, run, block, n, seed)
+    if how not in NULLS:
+        raise ValueError(f"how={how!r} is not known; known: {', '.join(map(repr, NULLS))}")
+    if how == "phases" and block is not None:
+        raise ValueError(f"random phases have no blocks: leave out block={block}")
+    found = NULLS[how](Y, run, block, n, seed)
     alpha = np.asarray(
         ridge.cross_validate(X, Y, folds=folds, alphas=alphas, inner=inner, select=select, precision=precision).alpha
     )
     refit = Refit(X, folds, precision)
-    p = np.full(Y.shape[1], np.nan)
+    slack = 1e-9 if refit.dtype is np.float64 else 1e-6
+    tally = Tally(found.n, Y.shape[1], max_statistic)
     for columns in _chunks(alpha, targets_per_chunk or _fitting(found)):
         y = np.asarray(Y[:, columns])
-        varies = ~flat(y)
-        p[columns[varies]] = _p(refit, y[:, varies], alpha[:, columns[varies]], found)
-    return p
+        columns, y = columns[~flat(y)], y[:, ~flat(y)]
+        scores = _scores(refit, y, alpha[:, columns], found)
+        known = np.isfinite(scores[0])
+        tally.count(columns[known], scores[0, known], scores[1:, known], slack)
+    return tally.found()
 
 
-def _fitting(found: Moves) -> int:
+def _fitting(found: Draws) -> int:
     """Targets whose responses and scores fit into memory at once."""
-    return max(_CELLS // max(min(found.n, _ORDERS), found.n_samples // 2), 1)
+    return max(_CELLS // max(found.n, found.n_samples // 2), 1)
 
 
 def _chunks(alpha: np.ndarray, step: int) -> Iterator[np.ndarray]:
@@ -82,16 +100,24 @@ def _chunks(alpha: np.ndarray, step: int) -> Iterator[np.ndarray]:
     return (np.sort(ranked[start : start + step]) for start in range(0, len(ranked), step))
 
 
-def _p(refit: Refit, y: np.ndarray, alpha: np.ndarray, found: Moves) -> np.ndarray:
-    """Share of permutations that score as well; slack lets a tie be a tie."""
-    slack = 1e-9 if refit.dtype is np.float64 else 1e-6
-    observed, as_large = np.zeros(0), np.zeros(y.shape[1])
-    for start in range(0, found.n, _ORDERS):
-        orders = found.orders(start, start + _ORDERS)
-        if not start:  # the order as measured goes the same way, through the same products
-            orders = np.vstack([np.arange(found.n_samples), orders])
-        null = refit(y, orders, alpha)
-        if not start:
-            observed, null = null[0], null[1:]
-        as_large += (null >= observed - slack).sum(axis=0)
-    return np.where(np.isfinite(observed), (as_large + 1) / (found.n + 1), np.nan)
+def _scores(refit: Refit, y: np.ndarray, alpha: np.ndarray, found: Draws) -> Float[np.ndarray, "score target"]:
+    """Of the responses as measured, which go through the same products, and under these of every permutation."""
+    scores = np.empty((1 + found.n, y.shape[1]))
+    step = _ORDERS if not isinstance(found, Turns) else max(_STACKED // max(y.size, 1), 1)
+    scores[0] = refit(y, np.arange(found.n_samples)[None], alpha)[0]
+    for start in range(0, found.n, step):
+        stop = min(start + step, found.n)
+        if isinstance(found, Turns):  # new responses rather than an order of the measured ones: they stand end to end
+            drawn = found.of(y, start, stop)
+            stacked, orders = drawn.reshape(-1, y.shape[1]), np.arange(drawn.shape[0] * drawn.shape[1])
+            scores[1 + start : 1 + stop] = refit(stacked, orders.reshape(drawn.shape[:2]), alpha)
+        else:
+            scores[1 + start : 1 + stop] = refit(y, found.orders(start, stop), alpha)
+    return scores
+
+
+def _turns(Y: np.ndarray, run: Run, block: None, n: int, seed: int) -> Turns:
+    return Turns(split_runs(run, len(Y)), n, seed)
+
+
+NULLS = {"blocks": moves, "shifts": shifts, "phases": _turns}

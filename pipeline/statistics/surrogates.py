@@ -12,9 +12,9 @@ from itertools import permutations
 from math import factorial
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Complex, Float, Shaped
 
-from pipeline.statistics.blocks import Run, split_runs
+from pipeline.statistics.blocks import Run, check_shift, split_runs
 
 _ORDERS = 1000  # orders of runs to choose from; up to six runs have fewer, and these are all tried
 
@@ -40,12 +40,10 @@ def phase_randomised(
 
     found = _floats(Y)
     runs = split_runs(run, len(found))
-    short = sorted({len(rows) for rows in runs if len(rows) < 3})
-    if short:
-        raise ValueError(f"runs of {short} samples have no phase that could be random: leave out runs shorter than 3")
+    check_phases(runs)
     for rows in runs:
         waves = fft.rfft(found[rows], axis=0)
-        turns = random_turns(len(rows), rng)[:, None].astype(waves.dtype)
+        turns = random_turns(len(rows), 1, rng)[0][:, None].astype(waves.dtype)
         found[rows] = fft.irfft(waves * turns, len(rows), axis=0)
     return found
 
@@ -106,23 +104,19 @@ def reordered(
     return found
 
 
-def random_turns(n: int, rng: np.random.Generator) -> np.ndarray:
-    """One factor of size 1 per frequency of n samples; the mean stays, and the fastest wave of an even n has a sign alone."""
-    turns = np.exp(2j * np.pi * rng.random(n // 2 + 1))
-    turns[0] = 1
+def random_turns(n: int, draws: int, rng: np.random.Generator) -> Complex[np.ndarray, "draw frequency"]:
+    """A factor of size 1 per frequency of n samples; the mean stays, and the fastest wave of an even n has a sign alone."""
+    turns = np.exp(2j * np.pi * rng.random((draws, n // 2 + 1)))
+    turns[:, 0] = 1
     if n % 2 == 0:
-        turns[-1] = 1 if turns[-1].real > 0 else -1
+        turns[:, -1] = np.where(turns[:, -1].real > 0, 1, -1)
     return turns
 
 
-def check_shift(runs: list[np.ndarray], least: int) -> None:
-    if least < 1:
-        raise ValueError(f"a smallest shift of {least} samples leaves responses where they are; it must be 1 or more")
-    short = sorted({len(rows) for rows in runs if len(rows) < 2 * least})
+def check_phases(runs: list[np.ndarray]) -> None:
+    short = sorted({len(rows) for rows in runs if len(rows) < 3})
     if short:
-        raise ValueError(
-            f"runs of {short} samples cannot be shifted by at least {least} both ways: at most {short[0] // 2} fits"
-        )
+        raise ValueError(f"runs of {short} samples have no phase that could be random: leave out runs shorter than 3")
 
 
 def _orders(n: int, rng: np.random.Generator) -> list[np.ndarray]:
