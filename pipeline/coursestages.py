@@ -46,7 +46,7 @@ def _person(job: Job, stack: ExitStack) -> "tuple[Person, list[Path]]":
     ceiling, inputs = arrays.load(top, "target"), [*paths.values(), top]
     if getattr(recording, "form", "") != "continuous":
         return timecourse.person(*which, scores, weights, ceiling), inputs
-    recordings, activations, more = _opened(job, stack, list(weights))
+    recordings, activations, more = opened(job, stack, list(weights))
     split = {run.run: run.split for run in job.own_runs()}
     found = delays.person(
         *which, recording, activations, recordings, split, scores, weights, ceiling,
@@ -55,7 +55,7 @@ def _person(job: Job, stack: ExitStack) -> "tuple[Person, list[Path]]":
     return found, inputs + more
 
 
-def _opened(
+def opened(
     job: Job, stack: ExitStack, models: list[str]
 ) -> "tuple[dict[str, xr.Dataset], dict[str, dict[str, xr.Dataset]], list[Path]]":
     """The recordings of a subject by run, the activations of some models by run, and their files."""
@@ -81,7 +81,7 @@ def passive(job: Job) -> None:
     both = list(dict.fromkeys([*models, *job.settings["passive"]]))
     paths = {model: job.out.scores(*which, model) for model in models}
     with ExitStack() as stack:
-        recordings, activations, inputs = _opened(job, stack, both)
+        recordings, activations, inputs = opened(job, stack, both)
         split = {run.run: run.split for run in job.own_runs()}
         scores = {model: stack.enter_context(arrays.opened(path)) for model, path in paths.items()}
         found = [
@@ -108,7 +108,7 @@ def beside(job: Job) -> None:
     )
     paths, tables = {model: job.out.scores(*which, model) for model in job.settings["models"]}, []
     with ExitStack() as stack:
-        recordings, activations, inputs = _opened(job, stack, list(dict.fromkeys([*paths, *controls])))
+        recordings, activations, inputs = opened(job, stack, list(dict.fromkeys([*paths, *controls])))
         split, of_controls = {run.run: run.split for run in job.own_runs()}, {c: activations[c] for c in controls}
         for model, path in paths.items():
             scores = stack.enter_context(arrays.opened(path, "layer", "fold", "target"))

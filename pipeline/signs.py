@@ -68,14 +68,18 @@ def timing(job: Job, study: Study, runs: list[AlignedRun]) -> Timing:
     path = job.out.lags(job.subject, job.recording)
     if not study.scans(job.recording):
         return Timing(found, [], problems, [])
+    return Timing(found, [scan_of(path, study.recordings[job.recording].kind)], problems, [path])
+
+
+def scan_of(path: Path, kind: str) -> LagScan:
+    """The lag scan of a recording of this kind, from its table."""
     table = arrays.load_table(path, text=("subject", "recording", "model", "layer"))
     first, (r, low, high) = table.iloc[0], (table[c].to_numpy(float) for c in ("r", "r_low", "r_high"))
     one_fold = bool((low == high).all())  # no spread to judge by
-    scan = LagScan(
+    return LagScan(
         first["model"], first["layer"], f"the {int(first['n_targets'])} targets that inner folds like best", table["lag_s"].to_numpy(float), r,
-        None if one_fold else low, None if one_fold else high, EXPECTED_S.get(study.recordings[job.recording].kind), "folds",
+        None if one_fold else low, None if one_fold else high, EXPECTED_S.get(kind), "folds",
     )  # fmt: skip
-    return Timing(found, [scan], problems, [path])
 
 
 def _members(job: Job, ds: "xr.Dataset", roi: str | None) -> Bool[np.ndarray, " target"] | None:

@@ -69,7 +69,7 @@ class Refit:
     def __call__(
         self,
         Y: Shaped[np.ndarray, "sample target"],
-        orders: Int[np.ndarray, "order sample"],
+        orders: Int[np.ndarray, "order place"],
         alpha: Shaped[np.ndarray, "fold target"],
     ) -> Float[np.ndarray, "order target"]:
         """Mean over folds of the correlation of Y[order] with its held-out prediction.
