@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.comparison import FEWEST_SUBJECTS, at_last_step
 from pipeline.problems import Problem
+from pipeline.report.certificate import verdicts
 from pipeline.report.kinds import is_twin, kind_of
 from pipeline.report.lags import lag_light
 from pipeline.report.meg_clock import verdict
@@ -58,7 +59,7 @@ def group_sentences(page: GroupPage) -> list[str]:
 
 
 def subject_light(page: SubjectPage) -> tuple[Light, str]:
-    """Red: an error, a leaky split, no score, or words on another clock than the responses. Amber: a warning, or a clock in doubt."""
+    """Red: an error, a leaky split, no score, words on another clock than the responses, or a canary that sings. Amber: a warning, or a clock or a certificate in doubt."""
     lights = [light_of(run) for part in page.recordings for run in part.aligned]
     lights += [verdict(run).light for part in page.recordings if part.meg for run in part.meg.runs]
     all_runs = {part.together.light for part in page.recordings if part.together}
@@ -67,6 +68,8 @@ def subject_light(page: SubjectPage) -> tuple[Light, str]:
     which = f" of {plural(lights.count('red'), 'run')}" if "red" in lights else ""
     red = [f"words and responses{which} do not lie on one clock"] if off else []
     amber = [f"alignment to check in {plural(lights.count('amber'), 'run')}"] if "amber" in lights else []
+    told = [verdicts(part.certificate) for part in page.recordings]
+    red, amber = [*red, *(r for of, _ in told for r in of)], [*amber, *(a for _, of in told for a in of)]
     scored = any(_scored(part) for part in page.recordings)
     return _light(page.warnings, page.leaky, scored, amber, red)
 
@@ -76,7 +79,9 @@ def group_light(page: GroupPage) -> tuple[Light, str]:
     left = [s for s in page.asked if s not in page.used]
     amber = [f"{plural(len(left), 'subject')} left out"] if left else []
     amber += ["too few subjects for a group inference"] if len(page.used) < FEWEST_SUBJECTS else []
-    return _light(page.warnings, page.leaky, any(_scored(part) for part in page.recordings), amber)
+    told = [verdicts(part.certificates) for part in page.recordings]
+    red, amber = [r for of, _ in told for r in of], [*amber, *(a for _, of in told for a in of)]
+    return _light(page.warnings, page.leaky, any(_scored(part) for part in page.recordings), amber, red)
 
 
 def too_few(part: GroupPart) -> str:
