@@ -173,7 +173,7 @@ def _root_ratio(own: np.ndarray, others: np.ndarray, drawn: Draws) -> Float[np.n
     if drawn.reason:
         return np.stack([value, np.full_like(value, np.nan), np.full_like(value, np.nan)])
     a, b = drawn.cut(own - x) / len(own), drawn.cut(others - rho) / len(own)
-    spread = students_t(len(drawn.starts) - 1) * drawn.widening
+    spread = students_t(float(len(drawn.starts) - 1)) * drawn.widening
     side = np.sqrt((a**2).sum(axis=0))
     slope = (a * b).sum(axis=0) / side
     rest = np.sqrt(np.maximum((b**2).sum(axis=0) - slope**2, 0))

@@ -45,7 +45,7 @@ def schrimpf(
     With equal signal in all, r rises as rho / sqrt(rho + (1 - rho) / k), much
     more slowly than an exponential: v0 is too small, and scores are told to
     reach "100 %" of it early. So `valid` is False everywhere. It is also slow:
-    one fit by target and resample, about a millisecond each.
+    one fit by target and resample, some milliseconds each.
 
     Parameters
     ----------
@@ -113,12 +113,15 @@ def curve(x: np.ndarray, v0: float | np.ndarray, tau0: float | np.ndarray) -> np
 
 def fitted(x: Sequence[int], r: Float[np.ndarray, " size"]) -> tuple[float, float]:
     """v0 (between 0 and 1) and tau0; NaN where the fit does not end."""
-    from scipy.optimize import curve_fit
+    from warnings import catch_warnings, simplefilter
+
+    from scipy.optimize import OptimizeWarning, curve_fit
 
     if not np.isfinite(r).all():
         return np.nan, np.nan
     try:
-        with np.errstate(all="ignore"):  # a negative tau0 on the way overflows
+        with np.errstate(all="ignore"), catch_warnings():  # a negative tau0 on the way overflows
+            simplefilter("ignore", OptimizeWarning)  # about a covariance that nobody asked for
             v0, tau0 = curve_fit(curve, np.asarray(x, float), r, bounds=([0, -np.inf], [1, np.inf]))[0]
     except RuntimeError:  # the published code leaves these out, too
         return np.nan, np.nan
