@@ -32,7 +32,7 @@ _NOTHING = 0.03  # what a model without the stimulus may score
 @cell(
     "B20",
     "a whole study of one person: the smallest of r trained - untrained, untrained - the better of word rate and "
-    "position, that - oasm, and .03 - the size of oasm",
+    "position, that - oasm (less than 0 where oasm is beyond .03)",
     at_least(0.0),
     seeds=1,
 )
@@ -54,5 +54,5 @@ def _margin(layers: pd.DataFrame) -> float:
     own = layers[(layers["layer"] == "nested") & (layers["roi"] == "all") & ~layers["seed"].isin(["0", "1"])]
     r = own.set_index("model")["r"].astype(float)
     simple = max(r["wordrate"], r["position"])
-    steps = [r["trained"] - r["untrained"], r["untrained"] - simple, simple - r["oasm"], _NOTHING - abs(r["oasm"])]
-    return float(np.min(steps))
+    steps = [r["trained"] - r["untrained"], r["untrained"] - simple, simple - r["oasm"]]
+    return float(np.min(steps)) if abs(r["oasm"]) <= _NOTHING else -abs(r["oasm"])

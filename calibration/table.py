@@ -47,15 +47,15 @@ def chosen(cells: Iterable[Cell], ids: str) -> list[Cell]:
 def run(cells: list[Cell], processes: int | None = None) -> list[Found]:
     """Every seed of every cell, on all cores by default.
 
-    Cells of one module and seed run one after the other in one process, so
+    Cells of one number and seed run one after the other in one process, so
     that a module may keep what it has simulated for the next of its cells.
     Those of few seeds, which are long, begin first.
     """
     places = {(one.id, one.name): i for i, one in enumerate(load())}
-    together: dict[tuple[str, int], list[int]] = {}
+    together: dict[tuple[int, int], list[int]] = {}
     for one in sorted(cells, key=lambda one: one.seeds):
         for seed in range(one.seeds):
-            together.setdefault((one.simulate.__module__, seed), []).append(places[one.id, one.name])
+            together.setdefault((one.number, seed), []).append(places[one.id, one.name])
     values: dict[int, list[tuple[float, float]]] = {}
     with ProcessPoolExecutor(processes) as pool:
         for found in pool.map(_one_seed, [(indices, seed) for (_, seed), indices in together.items()]):

@@ -61,7 +61,7 @@ def test_a_cell_that_proves_nothing_is_refused(id: str, name: str, bound: Bound,
     assert before == CELLS
 
 
-def test_cells_of_one_module_and_seed_run_together_and_each_keeps_its_own_values(monkeypatch):
+def test_cells_of_one_number_and_seed_run_together_and_each_keeps_its_own_values(monkeypatch):
     seen: list[float] = []
 
     def first(seed: int) -> float:
@@ -72,7 +72,7 @@ def test_cells_of_one_module_and_seed_run_together_and_each_keeps_its_own_values
         return float(seen[-1] == seed)  # only where the first of the same seed has just run in this process
 
     cells = [
-        Cell("B98", "first", first, within(0, 9.5), 20, 0, False),
+        Cell("B99", "first", first, within(0, 9.5), 20, 0, False),
         Cell("B99", "second", second, at_least(1), 20, 0, False),
     ]
     monkeypatch.setattr(table, "load", lambda: cells)
