@@ -22,6 +22,8 @@ WRITERS = {
 }  # fmt: skip
 # temporary folders and what goes through `arrays.writing` in the same function; what vanishes with the job
 MAY_WRITE = {"arrays.py", "tinymodel.py", "scratch.py"}
+# scipy's and statsmodels' tests that know no autocorrelation
+PARAMETRIC = "pearsonr|spearmanr|kendalltau|linregress|ttest_.*|f_oneway|wilcoxon|mannwhitneyu|combine_pvalues|OLS"
 PICKLES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 
 
@@ -61,6 +63,14 @@ def test_random_numbers_come_from_named_streams(path: Path):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"np\.random\.(seed|rand|randn|normal|randint|choice|shuffle|permutation)\(", text)
     assert not re.search(r"^import random$|^from random import", text, flags=re.M)
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_no_p_comes_from_a_test_that_takes_samples_for_independent(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    taken = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | taken
+    assert not [name for name in used if re.fullmatch(PARAMETRIC, name)]
 
 
 def test_the_floors_hold():

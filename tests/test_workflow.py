@@ -58,6 +58,7 @@ def test_a_run_leaves_what_the_interface_promises(finished):
         "group_comparison.tsv", "methods.md", "words/run-a_words.tsv", "models/rate/run-a_activations.nc",
         "sub-01/sub-01_recording-bold_run-a_recording.nc", "sub-01/sub-01_recording-bold_model-rate_scores.nc",
         "sub-01/sub-01_recording-bold_ceiling.nc", "sub-01/sub-01_recording-bold_layers.tsv", "sub-01/sub-01_recording-bold_comparison.tsv",
+        "sub-01/sub-01_recording-bold_tests.nc", "sub-01/sub-01_recording-bold_certificate.tsv",
     }  # fmt: skip
     assert {name for name in names if not (folder / name).is_file()} == set()
     told = json.loads((folder / "manifest.json").read_text())
@@ -76,13 +77,14 @@ def test_a_finished_study_has_nothing_to_do_and_is_verified(finished):
 
 BOTH = 2  # subjects
 CHANGES = {
-    "comparison.fdr=0.01": {"compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
-    "comparison.permutations=300": {"compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "comparison.fdr=0.01": {"compare": BOTH, "certify": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "comparison.permutations=300": {"compare": BOTH, "certify": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "report.show_text=none": {"report": BOTH, "group": 1, "finish": 1},
-    "report.lag_scan=rate": {"lags": BOTH, "report": BOTH, "group": 1, "finish": 1},
-    "encoding.inner_folds=3": {"encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
-    "recordings.bold.delays=[1, 2]": {"encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
-    "recordings.bold.standardize=false": {"clean": BOTH, "ceiling": BOTH, "encode": 4, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "comparison.surrogates=3": {"certify": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "report.lag_scan=rate": {"lags": BOTH, "certify": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "encoding.inner_folds=3": {"encode": 4, "certify": BOTH, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "recordings.bold.delays=[1, 2]": {"encode": 4, "certify": BOTH, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
+    "recordings.bold.standardize=false": {"clean": BOTH, "ceiling": BOTH, "encode": 4, "certify": BOTH, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "models.length={kind: position}": {"activate": 1, "encode": 2, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
     "ceiling.kinds=[none]": {"ceiling": BOTH, "compare": BOTH, "report": BOTH, "group": 1, "finish": 1},
 }  # fmt: skip
@@ -104,7 +106,7 @@ def test_a_row_of_the_table_concerns_its_subject_only(copy):
         )
     )
     # subject 02 is told about in the group only
-    assert planned(copy) == {"clean": 1, "ceiling": 1, "encode": 2, "compare": 1, "report": 1, "group": 1, "finish": 1}
+    assert planned(copy) == {"clean": 1, "ceiling": 1, "encode": 2, "certify": 1, "compare": 1, "report": 1, "group": 1, "finish": 1}
 
 
 def test_a_change_is_seen_from_another_folder_too(copy):
