@@ -86,6 +86,14 @@ def test_intervals_of_ceilings_hold_the_planted_ones_as_often_as_they_say():
     assert len(inside) == 288 and 0.92 <= np.mean(inside) <= 0.98
 
 
+def test_noise_voxels_are_called_significant_no_oftener_than_the_level_says(demo):
+    p = []
+    for subject in ("01", "02"):
+        ds = arrays.load(demo[0].tests(subject, "fmri"), "roi", "target")
+        p += list(ds["p"].values[ds["member"].sel(roi="noise").values.astype(bool)])
+    assert len(p) == 120 and np.isfinite(p).all() and np.mean(np.array(p) <= 0.05) <= 0.07
+
+
 def test_every_kind_of_file_is_read_as_xarray_reads_it(demo):
     files = {re.sub(r"(sub|run|model)-[A-Za-z0-9]+", "", path.name): path for path in demo[0].root.rglob("*.nc")}
     assert len(files) >= 7  # recordings, scores and ceilings of both scanners, activations, courses
