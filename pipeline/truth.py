@@ -1,5 +1,6 @@
 """What was planted in a synthetic study, beside what the pipeline found."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ def told(study: Study, paths: Layout) -> str:
         which: at_last_step(arrays.load_table(paths.layers(*which), text=TABLE_TEXT)) for which in _imaged(plan, truth)
     }
     lines = [line for which in layers for line in _person(which, layers[which], truth)]
-    lines += _ceilings(plan, paths, truth) + _noise(study, layers) if layers else []
+    lines += _ceilings(plan, paths, truth) + _noise(study, layers) + _false(paths, truth, layers) if layers else []
     answers = [line for which in plan.runs if study.in_time(which[1]) for line in _listener(which, paths)]
     return "\n".join([*lines, *answers])
 
@@ -77,6 +78,21 @@ def _noise(study: Study, layers: "dict[Which, pd.DataFrame]") -> list[str]:
         r = [float(t.loc[t["seed"].isin(["", "mean"]), "r"].iloc[0]) for t in of_model]
         lines.append(f"noise voxels, {model}: mean r {np.mean(r):+.4f}")
     return lines
+
+
+def false_positives(paths: Layout, truth: "pd.DataFrame", which: Iterable[Which]) -> tuple[int, int]:
+    """Noise voxels with p <= 0.05, of how many that were tested."""
+    hits = total = 0
+    for subject, recording in which:
+        noise = truth.loc[(truth["subject"] == subject) & (truth["roi"] == "noise"), "target"].to_numpy(str)
+        p = arrays.load(paths.tests(subject, recording), "target")["p"].sel(target=noise).values
+        hits, total = hits + int((p <= 0.05).sum()), total + int(np.isfinite(p).sum())
+    return hits, total
+
+
+def _false(paths: Layout, truth: "pd.DataFrame", which: Iterable[Which]) -> list[str]:
+    hits, total = false_positives(paths, truth, which)
+    return [f"noise voxels called significant at 5 %: {hits} of {total} ({hits / max(total, 1):.1%})"]
 
 
 def _listener(which: Which, paths: Layout) -> list[str]:
