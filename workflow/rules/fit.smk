@@ -57,8 +57,11 @@ if STUDY.scanned():
 rule ceiling:
     input:
         recordings=recordings_of,
+        people=recordings_of_people,
+        targets=targets_file,
     output:
         PATHS.ceiling("{subject}", "{recording}"),
+        PATHS.ledger("{subject}", "{recording}"),
     log:
         PATHS.log("ceiling", "{subject}", "{recording}"),
     benchmark:
@@ -119,6 +122,7 @@ rule compare:
     output:
         PATHS.layers("{subject}", "{recording}"),
         PATHS.comparison("{subject}", "{recording}"),
+        PATHS.blocks("{subject}", "{recording}"),
     log:
         PATHS.log("compare", "{subject}", "{recording}"),
     benchmark:
