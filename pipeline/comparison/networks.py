@@ -20,6 +20,10 @@ class Scored(NamedTuple):
     `seed` names a twin or is "mean", `step` names a checkpoint; both are empty
     for a network that stands alone. `r`, `r2` per target (means over folds),
     `series` the contribution of every tested sample to the region's mean r.
+    Of a nested choice, `optimism` is how much higher the best layer of the
+    score on show stands, `stability` the share of folds that chose the layer
+    chosen most often, and `depth` where the chosen layers lie on average
+    (0: the first of those fitted, 1: the last); missing where there is nothing to choose.
     """
 
     seed: str
@@ -30,6 +34,9 @@ class Scored(NamedTuple):
     flat: Bool[np.ndarray, " target"]
     series: Float[np.ndarray, " sample"]
     chosen: str
+    optimism: float = np.nan
+    stability: float = np.nan
+    depth: float = np.nan
 
 
 def choose_layer(inner: Float[np.ndarray, "layer fold target"]) -> Int[np.ndarray, " fold"]:
@@ -106,11 +113,25 @@ def _layers(ds: "xr.Dataset", roi: str, tested: np.ndarray, *, seed: str = "", s
         seed, step, NESTED, mean(r[best, folds], 0), mean(r2[best, folds], 0), (flat[best, folds] > 0).any(axis=0),
         series[best[fold], np.arange(len(fold))], chosen,
     )  # fmt: skip
-    return [*found, nested]
+    return [*found, nested._replace(**_choice(found, nested, best))]
+
+
+def _choice(found: list[Scored], nested: Scored, best: Int[np.ndarray, " fold"]) -> dict[str, float]:
+    """What the choice of a layer cost, how firm it was and how deep it lies."""
+    if len(found) < 2:
+        return {}
+    shown = [float(mean(s.r, 0)) for s in found]
+    highest = max((r for r in shown if np.isfinite(r)), default=np.nan)
+    return {
+        "optimism": highest - float(mean(nested.r, 0)),
+        "stability": float(np.bincount(best).max() / len(best)),
+        "depth": float(best.mean() / (len(found) - 1)),
+    }
 
 
 def _over_seeds(seeds: list[Scored]) -> Scored:
     r, r2, series = (np.mean([getattr(s, name) for s in seeds], axis=0) for name in ("r", "r2", "series"))
     flat = np.any([s.flat for s in seeds], axis=0)
     chosen = " ".join(dict.fromkeys(" ".join(s.chosen for s in seeds).split()))
-    return Scored(MEAN, "", seeds[0].layer, r, r2, flat, series, chosen)
+    choices = (float(np.mean([getattr(s, name) for s in seeds])) for name in ("optimism", "stability", "depth"))
+    return Scored(MEAN, "", seeds[0].layer, r, r2, flat, series, chosen, *choices)

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pipeline import statistics
 from pipeline.comparison.contrasts import COMPARISON_COLUMNS, Clock, clock_of, contrast, with_q
+from pipeline.comparison.fractions import fraction
+from pipeline.comparison.gaps import Top, gap, over_valid
 from pipeline.comparison.networks import Scored, mean, scored
+from pipeline.comparison.pieces import pieces
 from pipeline.comparison.settings import Comparison
+from pipeline.ledger import dividing, named, regional_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +41,34 @@ LAYER_COLUMNS = [
     "n_ceiling",
     "interval_unit",
     "step",
+    "optimism",
+    "stability",
+    "relative_depth",
+    "gap",
+    "gap_low",
+    "gap_high",
+    "reached",
+    "margin",
+    "fraction_low",
+    "fraction_high",
+    "fraction_median",
 ]
 
 
-def compare(
+class Compared(NamedTuple):
+    """What is known of one person's recording: two tables, and the scores cut into blocks (`pieces`)."""
+
+    layers: "pd.DataFrame"
+    contrasts: "pd.DataFrame"
+    blocks: "xr.Dataset"
+
+
+def compare(*args: Any, **named: Any) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """The two tables that `compared` makes."""
+    return compared(*args, **named)[:2]
+
+
+def compared(
     subject: str,
     recording: str,
     scores: Mapping[str, "xr.Dataset"],
@@ -48,8 +76,8 @@ def compare(
     ceiling: "xr.Dataset",
     settings: Comparison,
     seed: int = 0,
-) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """The layer table and the contrasts of one person's recording.
+) -> Compared:
+    """The layer table and the contrasts of one person's recording, and what each block adds to the scores.
 
     Parameters
     ----------
@@ -62,20 +90,21 @@ def compare(
     first = next(iter(scores.values()))
     tested = first["fold_of"].values >= 0
     clock = clock_of(scores, tested)
-    rows, contrasts = [], []
+    rows, contrasts, every = [], [], {}
     for roi in _rois(first, settings):
         member = first["member"].sel(roi=roi).values.astype(bool)
-        found = {model: scored(ds, roi, tested) for model, ds in scores.items()}
+        every[roi] = found = {model: scored(ds, roi, tested) for model, ds in scores.items()}
         for model in scores:
             told = {"subject": subject, "recording": recording, "model": model, "weights": weights[model], "roi": roi}
             rows += [
-                told | row for row in _layer_rows(found[model], _ceiling_of(ceiling, member), clock, settings, seed)
+                told | row
+                for row in _layer_rows(found[model], _ceiling_of(ceiling, member, roi), clock, settings, seed)
             ]
         for a, b in pairs(settings, weights):
             row = contrast(a, b, roi, found, clock, settings, seed)
             contrasts.append(row | {"subject": subject, "recording": recording})
     table = with_q(pd.DataFrame(contrasts, columns=COMPARISON_COLUMNS), settings.fdr)
-    return pd.DataFrame(rows, columns=LAYER_COLUMNS), table
+    return Compared(pd.DataFrame(rows, columns=LAYER_COLUMNS), table, pieces(every, clock))
 
 
 def pairs(settings: Comparison, weights: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -93,33 +122,43 @@ def _rois(first: "xr.Dataset", settings: Comparison) -> list[str]:
 
 def _layer_rows(
     found: list[Scored],
-    ceiling: tuple[str, np.ndarray, np.ndarray],
+    top: Top,
     clock: Clock,
     settings: Comparison,
     seed: int,
 ) -> list[dict]:
     series = np.stack([s.series for s in found], axis=1)
     ends = statistics.bootstrap(series, run=clock.run, block=clock.block, n=settings.permutations, seed=seed)
-    told = {"interval_unit": f"blocks of {clock.block} samples"}
-    return [_layer_row(s, ceiling) | {"r_low": ends.low[i], "r_high": ends.high[i]} | told for i, s in enumerate(found)]
+    told = {"interval_unit": f"blocks of {clock.block} samples", "margin": settings.margin}
+    rows = []
+    for s, mean_of, low, high in zip(found, *ends, strict=True):
+        own, region = (float(low), float(high)), float(mean_of)
+        missing = gap(over_valid(s.r, own, region, top, 3 * len(series) / clock.block), settings.margin)
+        shares = fraction(
+            s.r, own, region, top, 3 * len(series) / clock.block
+        )  # blocks are three autocorrelation times
+        rows.append(_layer_row(s, top) | {"r_low": low, "r_high": high} | told | missing | shares)
+    return rows
 
 
-def _layer_row(s: Scored, ceiling: tuple[str, np.ndarray, np.ndarray]) -> dict:
-    kind, value, valid = ceiling
+def _layer_row(s: Scored, top_of: Top) -> dict:
+    kind, value, valid = top_of.kind, top_of.value, top_of.valid
     has = valid & np.isfinite(s.r)
     top = float(value[has].mean()) if has.any() else np.nan
     return {
         "seed": s.seed, "step": s.step, "layer": s.layer, "n_targets": len(s.r), "r": mean(s.r, 0), "r2": mean(s.r2, 0),
         "ceiling": top, "ceiling_kind": kind if has.any() else "", "fraction": mean(s.r[has], 0) / top if has.any() else np.nan,
         "n_missing": int(np.isnan(s.r).sum()), "n_flat": int(s.flat.sum()), "chosen": s.chosen, "n_ceiling": int(has.sum()),
+        "optimism": s.optimism, "stability": s.stability, "relative_depth": s.depth,
     }  # fmt: skip
 
 
-def _ceiling_of(ceiling: "xr.Dataset", member: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
-    """The first estimator asked for that is valid somewhere in the region."""
-    kinds = [str(name) for name in ceiling.data_vars if f"{name}_valid" in ceiling]
-    for kind in kinds:
-        valid = ceiling[f"{kind}_valid"].values[member] > 0
-        if valid.any():
-            return kind, ceiling[kind].values[member].astype(float), valid
-    return "", np.full(member.sum(), np.nan), np.zeros(member.sum(), bool)
+def _ceiling_of(ceiling: "xr.Dataset", member: np.ndarray, roi: str) -> Top:
+    """The first estimator asked for that may divide scores and is valid somewhere in the region."""
+    unknown, kind = np.full(member.sum(), np.nan), dividing(ceiling, member)
+    if not kind:
+        return Top("", unknown, unknown, unknown, np.zeros(member.sum(), bool))
+    names = (kind, f"{kind}_low", f"{kind}_high")
+    parts = [ceiling[name].values[member].astype(float) if name in ceiling else unknown for name in names]
+    mean, low, high = regional_of(ceiling, kind, roi)
+    return Top(named(kind), *parts, ceiling[f"{kind}_valid"].values[member] > 0, (mean, low, high))

@@ -10,12 +10,17 @@ from pipeline.report.words import name
 
 NESTED, ALL = "nested", "all"
 
-_LAYER_TEXT = ("model", "weights", "seed", "step", "layer", "roi", "ceiling_kind", "chosen")
+_LAYER_TEXT = ("model", "weights", "seed", "step", "layer", "roi", "ceiling_kind", "chosen", "reached")
 _LAYER_NUMBERS = ("n_targets", "r", "r_low", "r_high", "r2", "ceiling", "fraction", "n_missing", "n_flat", "n_ceiling")
-_COMPARISON_TEXT = ("roi", "a", "b", "layer_a", "layer_b", "unit", "test")
+_OF_SHARE = ("fraction_low", "fraction_high", "fraction_median")
+_OF_CHOICE = ("optimism", "stability", "relative_depth")
+_OF_GAP = ("gap", "gap_low", "gap_high", "margin")
+_COMPARISON_TEXT = ("roi", "a", "b", "layer_a", "layer_b", "unit", "test", "equivalent")
 _COMPARISON_NUMBERS = (
     *("r_a", "r_b", "difference", "low", "high", "p", "q", "n_units"),
     *("percentile", "seed_low", "seed_high", "n_seeds", "n_above_all"),
+    *("smallest_p", "p_equivalent", "margin", "sd_subjects", "sd_seeds", "low_seeds", "high_seeds"),
+    *("n_tested", "n_significant", "p_prevalence", "prevalence", "prevalence_low", "prevalence_high", "p_everyone"),
 )
 
 
@@ -30,7 +35,7 @@ class Twins(NamedTuple):
 
 def tidy_layers(table: pd.DataFrame) -> pd.DataFrame:
     """`layers.tsv` with text as text, numbers as numbers, and `depth`: the layer's number (nan for nested)."""
-    tidy = tidied(table, _LAYER_TEXT, _LAYER_NUMBERS)
+    tidy = tidied(table, _LAYER_TEXT, (*_LAYER_NUMBERS, *_OF_SHARE, *_OF_CHOICE, *_OF_GAP))
     return tidy.assign(depth=pd.to_numeric(tidy["layer"], errors="coerce").astype(float))
 
 
@@ -106,6 +111,6 @@ def _over_seeds(rows: pd.DataFrame) -> pd.Series:
     row = rows.iloc[0].copy()
     for column in ("r", "r2", "fraction"):
         row[column] = rows[column].mean()
-    row["r_low"] = row["r_high"] = np.nan
+    row["r_low"] = row["r_high"] = row["fraction_low"] = row["fraction_high"] = np.nan
     row["seed"], row["chosen"] = "mean", ""
     return row

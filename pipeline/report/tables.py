@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.clock import GREEN_P
+from pipeline.report.inference import inference_cells, inference_columns
 from pipeline.report.kinds import named
 from pipeline.report.parts import AlignedRun, AlignedTogether, Fits, Light, UsedRun
 from pipeline.report.ranks import rank_cells, rank_columns
@@ -69,11 +70,13 @@ def comparison_table(comparison: pd.DataFrame, caption: str, *, inference: bool 
     """
     columns = ["region", "a (layer)", "b (layer)", "r of a", "r of b", "a − b"]
     columns += ["interval", "p", "q", "unit", "n", "test"] if inference else []
-    ranks = rank_columns(comparison)
-    rows = [[*_contrast(row, inference), *rank_cells(row, ranks)] for _, row in comparison.iterrows()]
-    text = {"region", "a (layer)", "b (layer)", "unit", "test"}
-    numeric = frozenset(i for i, column in enumerate([*columns, *ranks]) if column not in text)
-    return Table(caption, [*columns, *ranks], rows, numeric)
+    ranks, more = rank_columns(comparison), inference_columns(comparison)
+    rows = [
+        [*_contrast(row, inference), *rank_cells(row, ranks), *inference_cells(row, more)]
+        for _, row in comparison.iterrows()
+    ]
+    text, columns = {"region", "a (layer)", "b (layer)", "unit", "test"}, [*columns, *ranks, *more]
+    return Table(caption, columns, rows, frozenset(i for i, column in enumerate(columns) if column not in text))
 
 
 def profile_table(layers: pd.DataFrame, rois: Sequence[str], caption: str) -> Table:
@@ -184,13 +187,20 @@ def _result(rows: pd.DataFrame, roi: str, entry: tuple[str, str], ceiling: bool)
         row = pd.Series(dtype=object)
     get: Any = row.get
     cells = [roi, entry[0], named(entry[1], get("step") or ""), layer_of(row), _score(row)]
-    cells += [percent(get("fraction")), _ceiling(row)] if ceiling else []
+    cells += [_share(row), _ceiling(row)] if ceiling else []
     cells += [span(seeds) if (rows["seed"] != "").any() else "", number(get("r2"))]
     return cells + [count(get(c)) for c in ("n_targets", "n_missing", "n_flat")]
 
 
 def _score(row: pd.Series) -> str:
     return f"{number(row.get('r'))} {interval(row.get('r_low'), row.get('r_high'))}"
+
+
+def _share(row: pd.Series) -> str:
+    """The share of the ceiling, with its interval where both ends are known."""
+    low, high = row.get("fraction_low"), row.get("fraction_high")
+    ends = f" [{percent(low)}, {percent(high)}]" if is_number(low) and is_number(high) else ""
+    return percent(row.get("fraction")) + ends
 
 
 def _ceiling(row: pd.Series) -> str:
