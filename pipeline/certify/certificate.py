@@ -92,7 +92,7 @@ def _rate(kind: str, hits: np.ndarray, noise: np.ndarray, n_null: int, n_rows: i
     rate = float(hits.mean())
     low, high = interval(hits.mean(axis=1), level)
     exact = binomial(int(hits.sum()), hits.size, level)  # draws that all agree would have no width
-    ends = (min(low, exact[0]), max(high, exact[1])) if np.isfinite(low) else (np.nan, np.nan)
+    ends = (max(min(low, exact[0]), 0.0), max(high, exact[1])) if np.isfinite(low) else (np.nan, np.nan)
     of_noise = interval(noise.mean(axis=1), level)
     return Rate(kind, len(hits), int(known.sum()), rate, *ends, float(noise.mean()), *of_noise, n_null)
 

@@ -201,7 +201,8 @@ def _words(row: pd.Series) -> str:
         return {"green": "silent", "red": "SINGS"}.get(row["verdict"], "not judged")
     if row["verdict"] == "amber" and row["measure"] == "false positives":
         return "too many" if row["value"] > row["bound"] else "too few"
-    return {"green": "as it should be", "amber": "not 0"}.get(row["verdict"], "not judged")
+    green = "holds" if row["measure"] == "false positives" else "about 0"
+    return {"green": green, "amber": "not 0"}.get(row["verdict"], "not judged")
 
 
 def _share(row: pd.Series) -> str:
