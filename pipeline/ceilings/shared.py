@@ -51,7 +51,8 @@ def shared_response(
         where all have the same number): the mean over others predicts. False:
         all their targets, side by side. Each is standardised run by run.
     run, n, seed, block : as for `repeats`; no block spans two folds. The
-        interval is about other test samples, the fits as they are.
+        interval is about other test samples, the fits as they are; of several
+        folds it is somewhat narrow, for each trains on what others test.
 
     Returns
     -------
