@@ -24,6 +24,7 @@ _REFERENCES = """\
 - Hadidi, N., Feghhi, E., et al. (2025). Illusions of alignment between large language models and brains. (orthogonal autocorrelated sequences; contiguous splits)
 - Sahani, M., & Linden, J. F. (2003). How linear are auditory cortical responses? NeurIPS 15. (signal power)
 - Schoppe, O., et al. (2016). Measuring the performance of neural models. Frontiers in Computational Neuroscience, 10, 10. (normalised correlation)
+- Ince, R. A. A., et al. (2021). Bayesian inference of population prevalence. eLife, 10, e62461.
 - Benjamini, Y., & Hochberg, Y. (1995). Controlling the false discovery rate. JRSS B, 57, 289-300.
 """
 
@@ -42,7 +43,14 @@ def methods_text(told: Mapping[str, Any]) -> str:
         ("Ceiling and comparison", _comparison(told)),
         ("Tests of targets, certificate and canaries", certificate_text(told)),
         *([("What the model adds", partition_text(told))] if partition_text(told) else []),
-        ("References", _REFERENCES + certificate_references(told) + partition_references(told) + ceiling_references(told["ceiling"]["kinds"]) + meg_references(told["recordings"])),
+        (
+            "References",
+            _REFERENCES
+            + certificate_references(told)
+            + partition_references(told)
+            + ceiling_references(told["ceiling"]["kinds"])
+            + meg_references(told["recordings"]),
+        ),
     ]
     return f"# Methods of the study {told['study']}\n\n" + "\n".join(
         f"## {title}\n\n{text}" for title, text in sections
@@ -51,7 +59,9 @@ def methods_text(told: Mapping[str, Any]) -> str:
 
 def _recordings(told: Mapping[str, Any]) -> str:
     splits = told["dataset"].get("splits", ())
-    taken = f"Only the runs marked {' or '.join(f'`{s}`' for s in splits)} in the data set were taken.\n" if splits else ""
+    taken = (
+        f"Only the runs marked {' or '.join(f'`{s}`' for s in splits)} in the data set were taken.\n" if splits else ""
+    )
     return taken + "".join(f"{recording_text(label, of)}\n" for label, of in told["recordings"].items())
 
 
@@ -86,5 +96,9 @@ def _comparison(told: Mapping[str, Any]) -> str:
         f"Paired differences between models at their nested layers were tested by two-sided sign-flips ({of['permutations']} at most) over runs where "
         "six or more were tested, else over blocks of samples; over people where there were three or more. Of a model with several seeds the mean over seeds "
         "was tested, and the percentile of the other model among the seeds is told; of one with checkpoints, the last was tested. False discovery rate was "
-        f"held at {of['fdr']:g} (Benjamini & Hochberg, 1995). The root of all random streams was {told['seed']}.\n"
+        f"held at {of['fdr']:g} (Benjamini & Hochberg, 1995). Two models were called equivalent where two one-sided sign-flip tests showed their difference "
+        f"to be within {of['margin']:g} in r, and a ceiling reached where the whole 95 % interval of ceiling minus score lay below that. "
+        "Intervals over people resampled people and the blocks within each; beside models with seeds a second interval counts seeds as a random effect. With "
+        "fewer than six people, those with p < .05 of their own were counted, and the prevalence estimated (Ince et al., 2021). "
+        f"The root of all random streams was {told['seed']}.\n"
     )
