@@ -32,7 +32,7 @@ def test_on_a_held_out_run_p_is_that_of_the_null_on_ridges_own_predictions(held_
     (_, test), = found.folds  # fmt: skip
     null = {
         "blocks": lambda *of: statistics.permute_blocks(*of, block=found.block, n=199),
-        "shifts": lambda *of: statistics.circular_shifts(*of, least=found.block, n=199),
+        "shifts": lambda *of: statistics.circular_shifts(*of, least=-(-found.block // 3), n=199),
         "phases": lambda *of: statistics.phases(*of, n=199),
     }[how]
     np.testing.assert_array_equal(p_of(found, how).p, null(found.samples.Y[test], y_hat[test].astype("f4")))
@@ -41,7 +41,7 @@ def test_on_a_held_out_run_p_is_that_of_the_null_on_ridges_own_predictions(held_
 @pytest.mark.parametrize("how", NULLS)
 def test_where_folds_take_turns_p_is_that_of_a_refitted_null(crossed, how):
     assert set(crossed.layers) == {1}  # one layer in all folds, which is all that `permute_refit` knows
-    block = {} if how == "phases" else {"block": crossed.block}
+    block = {"phases": {}, "blocks": {"block": crossed.block}, "shifts": {"block": -(-crossed.block // 3)}}[how]
     expected = statistics.permute_refit(
         crossed.X[1], crossed.samples.Y, folds=crossed.folds, inner=crossed.inner, alphas=crossed.settings.grid(),
         run=crossed.samples.run, n=99, how=how, precision="float64", **block,

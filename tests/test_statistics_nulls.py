@@ -48,10 +48,10 @@ def test_the_corrected_p_is_the_share_of_permutations_whose_best_target_does_as_
     Y, Y_hat = autoregressive(0.5, 120, 30), autoregressive(0.5, 120, 30, seed=1)
     Y_hat[:, 0] += 0.5 * Y[:, 0]
     Y_hat[:, 4], Y[3, 5] = 1.0, np.nan
-    found = statistics.permute_blocks(Y, Y_hat, block=6, n=80, max_statistic=True)
-    np.testing.assert_array_equal(found.p, statistics.permute_blocks(Y, Y_hat, block=6, n=80))
+    found = statistics.permute_blocks(Y, Y_hat, block=3, n=80, max_statistic=True)
+    np.testing.assert_array_equal(found.p, statistics.permute_blocks(Y, Y_hat, block=3, n=80))
     usable = [k for k in range(30) if k not in (4, 5)]
-    orders = np.vstack([np.arange(120), Moves([np.arange(120)], 6, 80, 0).orders(0, 80)])
+    orders = np.vstack([np.arange(120), Moves([np.arange(120)], 3, 80, 0).orders(0, 80)])
     r = np.array([metrics.pearson(Y[:, usable], Y_hat[order][:, usable]) for order in orders])
     z = (r - r.mean(axis=0)) / r.std(axis=0)
     expected = ((z[1:].max(axis=1)[:, None] >= z[0] - 1e-6).sum(axis=0) + 1) / 81
@@ -59,6 +59,13 @@ def test_the_corrected_p_is_the_share_of_permutations_whose_best_target_does_as_
     assert found.corrected[4] == 1
     assert np.isnan(found.corrected[5])
     assert (found.corrected[usable] >= found.p[usable]).all()
+
+
+def test_what_blocks_miss_is_that_of_products_of_two_smooth_series():
+    """Blocks of 9 are meant for a memory of .5; the products of two such series have one of .25."""
+    lags = np.arange(-8, 9)
+    in_blocks, whole = ((1 - np.abs(lags) / 9) * 0.25 ** np.abs(lags)).sum(), 1 + 2 * 0.25 / (1 - 0.25)
+    assert Moves([np.arange(120)], 9, 5, 0).missed == pytest.approx(1 - in_blocks / whole, abs=1e-5)
 
 
 @pytest.mark.parametrize("test", [statistics.circular_shifts, statistics.phases])

@@ -99,7 +99,7 @@ def _refitted(found: AsFitted, Y: np.ndarray, alpha: np.ndarray, how: str, n: in
     precision = "float64" if found.settings.precision == "float64" else "float32"
     layers = [(int(layer), np.flatnonzero(found.layers == layer)) for layer in np.unique(found.layers)]
     refits = [(Refit(found.X[layer], [found.folds[k] for k in own], precision), own) for layer, own in layers]
-    tally, r = Tally(draws.n, Y.shape[1], max_statistic=True), np.full(Y.shape[1], np.nan)
+    tally, r = Tally(draws.n, Y.shape[1], max_statistic=True, missed=draws.missed), np.full(Y.shape[1], np.nan)
     for columns in refitted._chunks(alpha, refitted._fitting(draws)):
         columns = columns[~flat(Y[:, columns])]
         y, penalty = Y[:, columns], alpha[:, columns]
@@ -111,13 +111,13 @@ def _refitted(found: AsFitted, Y: np.ndarray, alpha: np.ndarray, how: str, n: in
 
 
 def _stretch(how: str, run: np.ndarray, block: int) -> dict[str, int]:
-    """How far samples stay together: a shift fits into the shortest run, and half of all shifts must remain."""
+    """How far samples stay together. A shift is as long as their memory, a third of a block; half of all must remain."""
     if how == "phases":
         return {}
     if how == "blocks":
         return {"block": block}
     shortest = min(np.unique(run, return_counts=True)[1])
-    return {"least": min(block, max(int(shortest) // 4, 1))}
+    return {"least": min(-(-block // 3), max(int(shortest) // 4, 1))}
 
 
 def _n_draws(how: str, run: np.ndarray, block: int, n: int) -> int:

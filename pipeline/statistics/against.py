@@ -38,6 +38,8 @@ class Tally:
     n : permutations, the same ones for all targets.
     n_targets : one that is never counted has NaN.
     max_statistic : also keep the largest of each permutation.
+    missed : share of the variance that the null lacks, as blocks do. One target's p hardly
+        suffers; the largest of many lies far out, where it decides.
 
     References
     ----------
@@ -45,8 +47,8 @@ class Tally:
     Nichols & Holmes (2002), Human Brain Mapping 15, 1-25: the maximum over voxels.
     """
 
-    def __init__(self, n: int, n_targets: int, max_statistic: bool):
-        self.n, self.max_statistic = n, max_statistic
+    def __init__(self, n: int, n_targets: int, max_statistic: bool, missed: float = 0.0):
+        self.n, self.max_statistic, self.missed = n, max_statistic, missed
         self.p = np.full(n_targets, np.nan)
         self._height = np.full(n_targets, np.nan)
         self._largest = np.full(n, -np.inf)
@@ -67,7 +69,7 @@ class Tally:
         if varies.any():
             heights = null[:, varies] / spread[varies]
             np.maximum(self._largest, heights.max(axis=1), out=self._largest)
-            self._height[targets[varies]] = observed[varies] / spread[varies]
+            self._height[targets[varies]] = observed[varies] / spread[varies] * np.sqrt(1 - self.missed)
 
     def found(self) -> Float[np.ndarray, " target"] | Corrected:
         if not self.max_statistic:
@@ -78,14 +80,14 @@ class Tally:
 
 
 def against(
-    Y: np.ndarray, Y_hat: np.ndarray, n: int, null: Null, step: int, max_statistic: bool
+    Y: np.ndarray, Y_hat: np.ndarray, n: int, null: Null, step: int, max_statistic: bool, missed: float = 0.0
 ) -> Float[np.ndarray, " target"] | Corrected:
     """Counts for predictions, `step` targets at a time.
 
     Moving samples about changes neither mean nor variance, so the sums of
     products order the correlations.
     """
-    tally = Tally(n, Y.shape[1], max_statistic)
+    tally = Tally(n, Y.shape[1], max_statistic, missed)
     for start in range(0, Y.shape[1], step):
         y, y_hat = Y[:, start : start + step], Y_hat[:, start : start + step]
         missing, still = flat(y) | np.isnan(y_hat).any(axis=0), flat(y_hat)

@@ -19,6 +19,8 @@ class Moves:
     ----------
     places : (block, length) rows, for each run of two blocks or more.
     draws : for each of these runs, (permutation, block): the block to be read at each place.
+    missed : share of the variance of a sum of products that blocks of this
+        length miss, as neighbouring ones still share something.
     """
 
     def __init__(self, runs: list[np.ndarray], block: int, n: int, seed: int):
@@ -35,6 +37,7 @@ class Moves:
             rng.permuted(np.tile(np.arange(len(places), dtype=np.int32), (n, 1)), axis=1) for places in self.places
         ]
         self.n, self.n_samples = n, sum(map(len, runs))
+        self.missed = _missed_of_products(block)
 
     @property
     def still(self) -> Int[np.ndarray, " still"]:
@@ -60,6 +63,8 @@ class Shifts:
         are no more than asked for, each is taken once.
     """
 
+    missed = 0.0  # no border is broken
+
     def __init__(self, runs: list[np.ndarray], least: int, n: int, seed: int):
         check_shift(runs, least)
         lengths, rng = [len(rows) for rows in runs], np.random.default_rng(seed)
@@ -80,11 +85,28 @@ class Shifts:
 
 
 def shifts(Y: Shaped[np.ndarray, "sample target"], run: Run, least: int | None, n: int, seed: int) -> Shifts:
-    """Rolls by as much as asked, or as the responses' own smoothness wants them."""
+    """Rolls by as much as asked, or by an autocorrelation time of the responses.
+
+    Where nothing is to be found all shifts are alike, and those near 0 are as
+    high or low as the observed one. Left out, they are missing where it is
+    high: so no more of them are than a response that is found would need.
+    """
     runs = split_runs(run, len(Y))
     if least is None:
-        least = min(common_length(Y, run), max(min(map(len, runs)) // 4, 1))  # so that half of all shifts remain
+        least = min(-(-common_length(Y, run) // 3), max(min(map(len, runs)) // 4, 1))  # so that half of all remain
     return Shifts(runs, least, n, seed)
+
+
+def _missed_of_products(block: int) -> float:
+    """As `intervals.missed`, for products of two series that are both as smooth as the block is long for.
+
+    If each follows its own past by phi, their product does by phi squared,
+    and so has a shorter memory than either.
+    """
+    tau = max(block / 3, 1.0)
+    phi = (tau - 1) / (tau + 1)
+    both = (1 + phi**2) / (1 - phi**2)
+    return (both**2 - 1) / (2 * both * block)
 
 
 def check_shift(runs: list[np.ndarray], least: int) -> None:

@@ -54,8 +54,9 @@ def permute_blocks(
     found = moves(Y, run, block, n, seed)
     if _few_blocks(found):
         table = _Table(found)
-        return against(Y, Y_hat, n, table, max(_TABLE_CELLS // (table.cells + n + len(Y)), 1), max_statistic)
-    return against(Y, Y_hat, n, lambda y, p: _moved_whole(y, p, found), _step(n + len(Y)), max_statistic)
+        step = max(_TABLE_CELLS // (table.cells + n + len(Y)), 1)
+        return against(Y, Y_hat, n, table, step, max_statistic, found.missed)
+    return against(Y, Y_hat, n, lambda y, p: _moved_whole(y, p, found), _step(n + len(Y)), max_statistic, found.missed)
 
 
 def circular_shifts(

@@ -19,6 +19,8 @@ class Turns:
     turns : for each run, (permutation, frequency) factors of size 1.
     """
 
+    missed = 0.0  # no border is broken
+
     def __init__(self, runs: list[np.ndarray], n: int, seed: int):
         if n < 1:
             raise ValueError(f"a test of {n} permutations is none: n must be 1 or more")

@@ -79,7 +79,7 @@ def permute_refit(
     )
     refit = Refit(X, folds, precision)
     slack = 1e-9 if refit.dtype is np.float64 else 1e-6
-    tally = Tally(found.n, Y.shape[1], max_statistic)
+    tally = Tally(found.n, Y.shape[1], max_statistic, found.missed)
     for columns in _chunks(alpha, targets_per_chunk or _fitting(found)):
         y = np.asarray(Y[:, columns])
         columns, y = columns[~flat(y)], y[:, ~flat(y)]
