@@ -23,7 +23,7 @@ class Scored(NamedTuple):
     Of a nested choice, `optimism` is how much higher the best layer of the
     score on show stands, `stability` the share of folds that chose the layer
     chosen most often, and `depth` where the chosen layers lie on average
-    (0: the first of those fitted, 1: the last); missing where there is nothing to choose.
+    (0: the first of those fitted, 1: the last); missing where there is nothing to choose, or one fold alone that agrees with itself.
     """
 
     seed: str
@@ -124,7 +124,7 @@ def _choice(found: list[Scored], nested: Scored, best: Int[np.ndarray, " fold"])
     highest = max((r for r in shown if np.isfinite(r)), default=np.nan)
     return {
         "optimism": highest - float(mean(nested.r, 0)),
-        "stability": float(np.bincount(best).max() / len(best)),
+        "stability": float(np.bincount(best).max() / len(best)) if len(best) > 1 else np.nan,
         "depth": float(best.mean() / (len(found) - 1)),
     }
 

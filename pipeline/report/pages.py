@@ -78,11 +78,12 @@ def _render(template: str, **values: Any) -> str:
 def _shared(views: Sequence[RecordingView | GroupView], networks: Sequence[Networks]) -> dict[str, Any]:
     """What both kinds of page tell of the networks, and what their reader has to be told."""
     weights = dict.fromkeys(w for view in views for w in view.weights if is_twin(w))
+    known = plural(sum(len(one.loss) for one in networks), "network")
     return {
         "any_ceiling": any(view.ceiling.valid for view in views),
         "kinds": [kind_of(w) for w in weights],
         "any_steps": any(view.trajectories for view in views),
-        "networks": networks_table(networks, "Loss of each network on the stimulus text"),
+        "networks": networks_table(networks, f"Loss of each network on the stimulus text, N = {known}"),
         "networks_told": networks_sentences(networks),
     }
 
