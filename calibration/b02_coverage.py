@@ -41,16 +41,23 @@ _N, _LONG, _TARGETS, _ALPHAS = 240, 20000, 30, np.geomspace(1, 1e4, 5)
 
 @cell(
     "B2",
-    "shared responses of 3 people, three folds, noise AR(1) 0.5: intervals that hold what the fits reach in 20,000 samples",
+    "shared responses of 3 people, one half tested, noise AR(1) 0.5: intervals that hold what the fit reaches in 20,000 samples",
     NEAR,
+    seeds=40,
+)
+def shared_once(seed: int) -> float:
+    return _shared(seed, [(np.arange(110), np.arange(120, 240))])
+
+
+@cell(
+    "B2",
+    "the same in three folds, each of which trains on what the others test: known to be narrow by a tenth, as the interval "
+    "takes the fits as they are",
+    Bound(0.9, 0.98),
+    seeds=60,
 )
 def shared(seed: int) -> float:
     return _shared(seed, splits.contiguous(_N, folds=3, gap=10))
-
-
-@cell("B2", "the same, one half tested: intervals that hold what the fit reaches in 20,000 samples", NEAR)
-def shared_once(seed: int) -> float:
-    return _shared(seed, [(np.arange(110), np.arange(120, 240))])
 
 
 def _shared(seed: int, folds: splits.Folds) -> float:

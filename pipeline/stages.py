@@ -244,15 +244,15 @@ def maps(job: Job) -> None:
     first, top = job.out.recording(*which, runs[0].run), job.out.ceiling(*which)
     with arrays.opened(first) as ds:
         space = space_of(ds)
-    ceiling = arrays.load(top, "target")
+    limits = arrays.load(top, "target")
     whose = {"subject": job.subject, "recording": job.recording, "space": space}
     folder = job.out.map(job.subject, "")
     for model, _ in job.settings["weights"]:
         path = job.out.scores(*which, model)
-        found = drawn.of_scores(arrays.load(path, "layer", "fold", "target"), ceiling)
+        found = drawn.of_scores(arrays.load(path, "layer", "fold", "target"), limits)
         of_model = [one for one in found if one.stat == "r"]
         drawn.write(of_model, folder, **whose, record=job.record("maps", path, top, first))
-    drawn.write(drawn.of_ceiling(ceiling), folder, **whose, record=job.record("maps", top, first))
+    drawn.write(drawn.of_ceiling(limits), folder, **whose, record=job.record("maps", top, first))
 
 
 def finish(job: Job) -> None:

@@ -106,7 +106,16 @@ def test_a_row_of_the_table_concerns_its_subject_only(copy):
         )
     )
     # subject 02 is told about in the group only
-    assert planned(copy) == {"clean": 1, "ceiling": 1, "encode": 2, "certify": 1, "compare": 1, "report": 1, "group": 1, "finish": 1}
+    assert planned(copy) == {
+        "clean": 1,
+        "ceiling": 1,
+        "encode": 2,
+        "certify": 1,
+        "compare": 1,
+        "report": 1,
+        "group": 1,
+        "finish": 1,
+    }
 
 
 def test_a_change_is_seen_from_another_folder_too(copy):

@@ -5,7 +5,8 @@ Quantiles of the resampled ceilings themselves cover too rarely (84-95 %
 where 95 % is claimed): a ceiling is skewed and bounded, and its spread grows
 as it falls. That of log F hardly depends on its size; studentising mends the
 skew that is left. Two known shortfalls of block sums are added: there are
-only so many blocks (B / (B - 1)), and short ones miss a part of the variance.
+only so many blocks (B / (B - 1), or less where more than a mean is taken from
+them), and short ones miss a part of the variance.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ class Draws(NamedTuple):
     counts : (draw, block).
     block : samples per block.
     reason : why there can be no interval; empty where there can.
+    taken : numbers that were taken from the same samples, such as their mean.
     """
 
     runs: list[np.ndarray]
@@ -42,6 +44,7 @@ class Draws(NamedTuple):
     counts: Float[np.ndarray, "draw block"]
     block: int
     reason: str
+    taken: int = 1
 
     def cut(self, values: Shaped[np.ndarray, "*part sample target"]) -> Float[np.ndarray, "*part block target"]:
         """Sums over each block."""
@@ -50,7 +53,8 @@ class Draws(NamedTuple):
     @property
     def widening(self) -> float:
         """What sums of few, short blocks leave out of a standard error."""
-        return float(np.sqrt(len(self.starts) / (len(self.starts) - 1) / (1 - missed(self.block))))
+        left = max(len(self.starts) - self.taken, 1)
+        return float(np.sqrt(len(self.starts) / left / (1 - missed(self.block))))
 
 
 def estimated(
@@ -62,6 +66,7 @@ def estimated(
     seed: int,
     block: int | None,
     pull: Sums | None = None,
+    taken: int = 1,
 ) -> tuple[Float[np.ndarray, "three target"], str]:
     """1 / F of each target and both ends of its interval (the larger first), and why there is none.
 
@@ -70,9 +75,10 @@ def estimated(
     sums : of some targets' responses, the rows of each run, and what sums over blocks: what each block adds
         to the top and to the bottom of F.
     pull : other sums to choose the length of blocks by, where those take long.
+    taken : numbers that `sums` takes from the samples, such as a mean and a size of each fold.
     """
     runs = split_runs(run, Y.shape[1])
-    drawn = draws(runs, wanted(Y, pull or sums, runs, block), n, seed)
+    drawn = draws(runs, wanted(Y, pull or sums, runs, block), n, seed)._replace(taken=taken)
     parts = [_some(Y[:, :, part], sums, drawn) for part in chunks(Y.shape[2], max(n, Y.shape[0] * Y.shape[1]))]
     return np.concatenate(parts, axis=1) if parts else np.empty((3, 0)), drawn.reason
 

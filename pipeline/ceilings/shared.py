@@ -102,7 +102,10 @@ def held_out(
 
 def of_held_out(found: HeldOut, *, n: int = 1000, seed: int = 0, block: int | None = None) -> Ceiling:
     """`shared_response` from predictions that were made before."""
-    ratio, reason = estimated(found.pairs, _correlation(found.folds), run=found.run, n=n, seed=seed, block=block)
+    each = 2 * len(found.folds)  # a mean and a size in every fold
+    ratio, reason = estimated(
+        found.pairs, _correlation(found.folds), run=found.run, n=n, seed=seed, block=block, taken=each
+    )
     return of_correlations(*((1 - ratio) / (1 + ratio)), reason)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.comparison import at_last_step
-from pipeline.report.choice import choice_table, gap_sentences
 from pipeline.report.certificate import CertificateView, certificate_view, group_table
+from pipeline.report.choice import choice_table, gap_sentences
 from pipeline.report.drawn import Drawn, Manner, lag_scan, profiles, quality, strip, together, trajectories
 from pipeline.report.figures import Picture
 from pipeline.report.inference import inference_sentences
