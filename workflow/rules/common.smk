@@ -116,7 +116,9 @@ def recordings_of_people(wildcards):
         return []
     recording = wildcards.recording
     whose = [(subject, recording) for subject in PLAN.people(recording)]
-    return [PATHS.recording(*which, run) for which in whose for run in PLAN.labels(*which)]
+    return [
+        PATHS.recording(*which, run) for which in whose for run in PLAN.labels(*which)
+    ]
 
 
 def activations_for(wildcards):
