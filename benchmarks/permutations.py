@@ -4,6 +4,9 @@ heldout (W5: 600 samples, blocks of 10, 4,000 targets, 1,000 permutations)
 against the plain way (z-score and correlate for every permutation) and lean
 ones (z-scored once, then one sum of products per permutation).
 
+layers (a whole brain: 300 samples, blocks of 10, 40,000 targets, 12 layers,
+1,000 permutations): seconds, for the null by blocks and for random phases.
+
 refit (W1s: 2,000 samples, 768 features, 10,000 targets, 10 alphas, 5 folds)
 against calling `cross_validate` for every permutation. A thousand refits take
 a quarter of an hour, so the cost of one more is measured: that of scoring
@@ -29,6 +32,7 @@ from pipeline.statistics.blocks import Moves, split_runs
 N, BLOCK = 1000, 10
 SAMPLES, TARGETS = 600, 4000
 MORE = 8  # permutations between the two timings of a refit
+BRAIN = (300, 40_000, 12)  # samples, targets, layers
 N_FOLDS = 5
 TIE = 1e-12  # share of the largest possible sum of products; rounding makes no difference larger
 GOALS = {
@@ -37,6 +41,10 @@ GOALS = {
         Goal("1,000 block permutations: times faster than lean sums of products", "ratio.lean", at_least=6),
         Goal("largest difference between their p", "difference_in_p.lean", at_most=1e-12),
         Goal("peak memory at twice the targets, times that at once", "memory.growth", at_most=1.1),
+    ),
+    "layers": (
+        Goal("1,000 block permutations of 40,000 targets in 12 layers, s", "methods.blocks.wall_s", at_most=120),
+        Goal("1,000 random phases of the same, s", "methods.phases.wall_s", at_most=120),
     ),
     "refit": (
         Goal("a refit in a permutation test: times cheaper than cross-validating", "ratio.cross_validate", at_least=10),
@@ -117,6 +125,30 @@ def zscored(Y: np.ndarray) -> np.ndarray:
     return (Y - Y.mean(axis=0)) / Y.std(axis=0)
 
 
+def layers(chosen: Any) -> dict[str, Any]:
+    """Layers one after the other, as they come."""
+    n_samples, n_targets, n_layers = BRAIN
+    n_targets = max(n_targets // chosen.scale, 1)
+    rng = np.random.default_rng(0)
+    Y = rng.standard_normal((n_samples, n_targets), np.float32)
+    Y_hat = 0.05 * Y + rng.standard_normal(Y.shape, np.float32)
+    nulls = {"blocks": partial(statistics.permute_blocks, block=BLOCK), "phases": statistics.phases}
+    methods = {name: partial(_each_layer, null, Y, Y_hat, n_layers) for name, null in nulls.items()}
+    for null in nulls.values():
+        null(Y[:, :8], Y_hat[:, :8], n=N)  # imports
+    timings = interleaved(methods, chosen.reps)
+    return {
+        "workload": "layers",
+        "shape": {"samples": n_samples, "targets": n_targets, "layers": n_layers, "permutations": N},
+        "reps": chosen.reps,
+        "methods": {name: timings[name].fields() for name in methods},
+    }
+
+
+def _each_layer(null: Callable, Y: np.ndarray, Y_hat: np.ndarray, n_layers: int) -> int:
+    return sum(int((null(Y, Y_hat, n=N, seed=layer) <= 0.05).sum()) for layer in range(n_layers))
+
+
 # --- cross-validated scores
 
 
@@ -162,7 +194,7 @@ def scored(model: Refit, Y: np.ndarray, alpha: np.ndarray, n: int) -> np.ndarray
     found = Moves(split_runs(None, len(Y)), BLOCK, N, 0)
     orders = np.vstack([np.arange(len(Y)), found.orders(0, n)])
     r = np.empty((len(orders), Y.shape[1]))
-    for columns in refitted._chunks(alpha, refitted._fitting(found)):
+    for columns in refitted.chunks(alpha, refitted.n_at_once(found)):
         r[:, columns] = model(Y[:, columns], orders, alpha[:, columns])
     return r
 
@@ -189,7 +221,7 @@ def peak(method: Callable[[], Any]) -> int:
     return found
 
 
-RUNS = {"heldout": heldout, "refit": refit}
+RUNS = {"heldout": heldout, "layers": layers, "refit": refit}
 
 if __name__ == "__main__":
     sys.exit(main())

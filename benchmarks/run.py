@@ -25,6 +25,7 @@ SCRIPTS = (
     ("layers",),
     ("memory",),
     ("permutations",),
+    ("certificate",),
     ("extract", "--workload", "12x768"),
     ("extract", "--workload", "6x384"),
     ("stories",),
@@ -47,6 +48,7 @@ OWN_REPS = (
     "latencies",
     "meg",
     "gpu",
+    "certificate",
 )  # a peak needs no median; the others have their own default
 BY_WORKLOAD = ("ridge", "extract")  # called for one workload at a time
 PRECISIONS = ("float32", "mixed")

@@ -100,10 +100,10 @@ def _refitted(found: AsFitted, Y: np.ndarray, alpha: np.ndarray, how: str, n: in
     layers = [(int(layer), np.flatnonzero(found.layers == layer)) for layer in np.unique(found.layers)]
     refits = [(Refit(found.X[layer], [found.folds[k] for k in own], precision), own) for layer, own in layers]
     tally, r = Tally(draws.n, Y.shape[1], max_statistic=True, missed=draws.missed), np.full(Y.shape[1], np.nan)
-    for columns in refitted._chunks(alpha, refitted._fitting(draws)):
+    for columns in refitted.chunks(alpha, refitted.n_at_once(draws)):
         columns = columns[~flat(Y[:, columns])]
         y, penalty = Y[:, columns], alpha[:, columns]
-        parts = [refitted._scores(refit, y, penalty[own], draws) * len(own) for refit, own in refits]
+        parts = [refitted.scores_of(refit, y, penalty[own], draws) * len(own) for refit, own in refits]
         scores = np.sum(parts, axis=0) / len(found.folds)
         r[columns] = scores[0]
         tally.count(columns, scores[0], scores[1:], 1e-6)

@@ -36,8 +36,8 @@ class Comparison(Settings):
     )
     test: Literal["blocks", "shifts", "phases"] = Field(
         "phases",
-        description="null of the test of each target: blocks of samples in another order, runs rolled around, or random phases "
-        "(of smooth noise these call nearest to 5 % significant at 5 %; blocks 6 to 8 %)",
+        description="null of the test of each target: blocks of samples in another order, runs rolled around, or random phases, "
+        "which keep the smoothness of the responses whole",
     )
     surrogates: int = Field(
         20,

@@ -80,27 +80,27 @@ def permute_refit(
     refit = Refit(X, folds, precision)
     slack = 1e-9 if refit.dtype is np.float64 else 1e-6
     tally = Tally(found.n, Y.shape[1], max_statistic, found.missed)
-    for columns in _chunks(alpha, targets_per_chunk or _fitting(found)):
+    for columns in chunks(alpha, targets_per_chunk or n_at_once(found)):
         y = np.asarray(Y[:, columns])
         columns, y = columns[~flat(y)], y[:, ~flat(y)]
-        scores = _scores(refit, y, alpha[:, columns], found)
+        scores = scores_of(refit, y, alpha[:, columns], found)
         known = np.isfinite(scores[0])
         tally.count(columns[known], scores[0, known], scores[1:, known], slack)
     return tally.found()
 
 
-def _fitting(found: Draws) -> int:
+def n_at_once(found: Draws) -> int:
     """Targets whose responses and scores fit into memory at once."""
     return max(_CELLS // max(found.n, found.n_samples // 2), 1)
 
 
-def _chunks(alpha: np.ndarray, step: int) -> Iterator[np.ndarray]:
+def chunks(alpha: np.ndarray, step: int) -> Iterator[np.ndarray]:
     """Targets with like alphas stand together: they share a matrix product."""
     ranked = np.lexsort(alpha[::-1])
     return (np.sort(ranked[start : start + step]) for start in range(0, len(ranked), step))
 
 
-def _scores(refit: Refit, y: np.ndarray, alpha: np.ndarray, found: Draws) -> Float[np.ndarray, "score target"]:
+def scores_of(refit: Refit, y: np.ndarray, alpha: np.ndarray, found: Draws) -> Float[np.ndarray, "score target"]:
     """Of the responses as measured, which go through the same products, and under these of every permutation."""
     scores = np.empty((1 + found.n, y.shape[1]))
     step = _ORDERS if not isinstance(found, Turns) else max(_STACKED // max(y.size, 1), 1)
