@@ -63,7 +63,9 @@ for _n in _LENGTHS:
                 f"false positives at .05 of a held-out run of {_n} samples, memory {_phi:g}, {_how}",
                 at_most(0.07),
                 seeds=40,
-                quick=4 if _phi == 0.8 and _n == 250 else 0,
+                quick=6
+                if _phi == 0.8 and _n == 250 and _how != "shifts"
+                else 0,  # shifts lie near the bound: few seeds pass it
             )
             def held_out(seed: int, n: int = _n, phi: float = _phi, test: Callable = _test) -> float:
                 return _share(seed, lambda rng: test(*_held_out(rng, n, phi), n=_HELD_OUT))
