@@ -116,7 +116,7 @@ def _singing(out: Layout, subject: str, recording: str) -> list[Problem]:
             "E-CANARY-01", f"canary {row.name} sings in {recording}", file=out.name(path), found=_found(row), expected=_expected(row),
             why=_WHY[row.name], fix=f"{_FIX[row.name]}; sub-{subject}.html shows it under Certificate and canaries", subject=subject,
         )
-        for row in red.rename(columns={"name": "canary"}).assign(name=red["name"]).itertuples(index=False)
+        for row in red.itertuples(index=False)
     ]  # fmt: skip
 
 

@@ -130,13 +130,11 @@ def _layer_rows(
     series = np.stack([s.series for s in found], axis=1)
     ends = statistics.bootstrap(series, run=clock.run, block=clock.block, n=settings.permutations, seed=seed)
     told = {"interval_unit": f"blocks of {clock.block} samples", "margin": settings.margin}
-    rows = []
+    rows, effective = [], 3 * len(series) / clock.block  # blocks are three autocorrelation times
     for s, mean_of, low, high in zip(found, *ends, strict=True):
         own, region = (float(low), float(high)), float(mean_of)
-        missing = gap(over_valid(s.r, own, region, top, 3 * len(series) / clock.block), settings.margin)
-        shares = fraction(
-            s.r, own, region, top, 3 * len(series) / clock.block
-        )  # blocks are three autocorrelation times
+        missing = gap(over_valid(s.r, own, region, top, effective), settings.margin)
+        shares = fraction(s.r, own, region, top, effective)
         rows.append(_layer_row(s, top) | {"r_low": low, "r_high": high} | told | missing | shares)
     return rows
 
@@ -147,7 +145,7 @@ def _layer_row(s: Scored, top_of: Top) -> dict:
     top = float(value[has].mean()) if has.any() else np.nan
     return {
         "seed": s.seed, "step": s.step, "layer": s.layer, "n_targets": len(s.r), "r": mean(s.r, 0), "r2": mean(s.r2, 0),
-        "ceiling": top, "ceiling_kind": kind if has.any() else "", "fraction": mean(s.r[has], 0) / top if has.any() else np.nan,
+        "ceiling": top, "ceiling_kind": kind if has.any() else "",
         "n_missing": int(np.isnan(s.r).sum()), "n_flat": int(s.flat.sum()), "chosen": s.chosen, "n_ceiling": int(has.sum()),
         "optimism": s.optimism, "stability": s.stability, "relative_depth": s.depth,
     }  # fmt: skip
