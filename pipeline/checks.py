@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import encoding
+from pipeline import attainable, encoding
 from pipeline.config import Plan, Study
 from pipeline.demand import too_long
 from pipeline.problems import Problem, StudyError, shown
@@ -30,7 +30,7 @@ def check(study: Study, study_dir: Path, left_out: tuple[str, ...] = ()) -> list
     found += _absent(study, study_dir, plan)
     if study.dataset.made_here and not all(p.exists() for p in study.dataset.recording_files(study_dir)):
         return sorted(found, key=_errors_first)  # its recordings are simulated when the study runs
-    found += _targets(study, study_dir)
+    found += _targets(study, study_dir) + attainable.over_people(len({subject for subject, _ in plan.runs}))
     stopped = {p.subject for p in found if p.level == "error"}
     if "" not in stopped:
         found += _recordings(study, study_dir, plan, stopped)
@@ -238,7 +238,8 @@ def _folds(study: Study, label: str, runs: list[Run], headers: dict[str, Header]
                 subject=subject,
             )
         ]
-    return []
+    tested = np.unique(np.concatenate([test for _, test in outer]))
+    return attainable.over_time(subject, label, len(set(samples.run[tested])), len(tested))
 
 
 def _hollow(runs: list[Run], headers: dict[str, Header], trim_s: tuple[float, float]) -> "encoding.Samples":

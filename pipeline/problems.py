@@ -18,7 +18,7 @@ class Problem(NamedTuple):
 
     `code` reads E-<AREA>-<nn> for what stops the work and W-<AREA>-<nn> for
     what goes on with a warning; areas are CONFIG, DATA, WORDS, ARRAY, FMRI,
-    SPLIT, MODEL, ENV, CANARY. `subject` or `model` says whose work it stops; both
+    SPLIT, MODEL, ENV, CANARY, STAT. `subject` or `model` says whose work it stops; both
     empty means the whole study's.
     """
 

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 
 from pipeline.estimates import Estimate
 from pipeline.statistics.blocks import split_blocks, split_runs
+from pipeline.statistics.intervals import missed, students_t
 
 _MOST = 24  # parts left out in turn: more of them hardly sharpen a standard error
 _FEWEST = 4
@@ -69,13 +70,5 @@ def _blocks(found: Estimate) -> list[np.ndarray]:
 
 
 def _widening(found: Estimate, n: int) -> float:
-    """From a standard error of n blocks to half an interval.
-
-    Where the autocorrelation falls off exponentially, blocks of b samples
-    miss (tau^2 - 1) / (2 tau b) of the variance.
-    """
-    from scipy import special
-
-    tau, length = max(found.block / 3, 1.0), len(found.run) / n
-    missed = min((tau**2 - 1) / (2 * tau * length), 0.5)
-    return float(special.stdtrit(n - 1, 0.975) / np.sqrt(1 - missed))
+    """From a standard error of n blocks to half an interval."""
+    return float(students_t(n - 1.0) / np.sqrt(1 - missed(found.block, len(found.run) / n)))

@@ -174,6 +174,24 @@ def only_one_run(laboratory: Laboratory) -> None:
     )
 
 
+def two_runs(laboratory: Laboratory) -> None:
+    laboratory.runs("\n".join(line for line in laboratory.runs_text().splitlines() if "\tc\t" not in line))
+
+
+def short_runs(laboratory: Laboratory) -> None:
+    for path in laboratory.data.glob("sub-*/*.npy"):
+        np.save(path, np.load(path)[:50])
+    for story in "abc":
+        own = [
+            [*cells[:-1], cells[-1] + story] for cells in rows(laboratory, story)[:20]
+        ]  # the same words would be refused
+        laboratory.words(story, own, "onset\tduration\tword")
+
+
+def nothing(laboratory: Laboratory) -> None:
+    """The laboratory as it is: two people, of whose three runs one is tested."""
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_input_is_refused_by_name(laboratory, name):
     spoil, code, words = REFUSED[name]
@@ -211,6 +229,43 @@ def test_doubtful_input_goes_on_with_a_warning(laboratory, name):
     assert found, [str(p) for p in problems(laboratory)]
     assert [word for word in words if word not in str(found[0])] == []
     assert found[0].level == "warning"
+
+
+FEW = {
+    "one person": (
+        study(subjects='["01"]'),
+        "W-STAT-01",
+        ["no interval", "1 person", "3 for an interval", "own tests"],
+    ),
+    "two people": (nothing, "W-STAT-01", ["no interval", "2 people"]),
+    "one run": (only_one_run, "W-STAT-02", ["1 run tested", "blocks", "6 runs"]),
+    "one tested run of three": (nothing, "W-STAT-02", ["recording bold: 1 run tested"]),
+    "two runs": (two_runs, "W-STAT-02", ["2 runs tested"]),
+    "short runs": (short_runs, "W-STAT-03", ["50 samples tested, at most 5 blocks of 10", "6 blocks or more"]),
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_too_little_for_a_test_is_said_before_any_work_with_what_remains(laboratory, name):
+    spoil, code, words = FEW[name]
+    spoil(laboratory)
+    if name == "one run":
+        study(encoding="{split: contiguous, folds: 3}")(laboratory)
+    if name == "two runs":
+        study(encoding="{split: leave_one_run_out}")(laboratory)
+    found = problems(laboratory)
+    assert [str(p) for p in found if p.level == "error"] == []
+    told = [p for p in found if p.code == code]
+    assert told, [str(p) for p in found]
+    assert [word for word in words if word not in str(told[0])] == []
+
+
+def test_with_six_people_nothing_is_said_of_their_number(laboratory):
+    more = [
+        line.replace("02\t", f"{i:02d}\t", 1) for line in laboratory.runs_text().splitlines()[-3:] for i in range(3, 7)
+    ]
+    laboratory.runs("\n".join([laboratory.runs_text().rstrip(), *more]))
+    assert [p.code for p in problems(laboratory) if p.code == "W-STAT-01"] == []
 
 
 def test_a_clean_laboratory_has_no_problem(laboratory):

@@ -36,7 +36,7 @@ subjects: all
 recordings: {{fmri: {{kind: fmri}}}}
 models: {models}
 encoding: {{alphas: [1, 1.0e+6, 7], split: given, inner_folds: 2}}
-comparison: {{contrasts: [[wordrate, length]], permutations: 200}}
+comparison: {{contrasts: [[wordrate, length]], permutations: 200, surrogates: 0}}
 report: {{alignment_roi: temporal}}
 """
 

@@ -11,7 +11,8 @@ from pipeline.alike import alike
 from pipeline.amongpeople import People
 from pipeline.ceilings import CEILINGS, shared_response
 from pipeline.comparison.fractions import fraction
-from pipeline.comparison.gaps import Top
+from pipeline.comparison.gaps import gap
+from pipeline.comparison.overlap import Top, over_valid
 from pipeline.encoding import Encoding
 from pipeline.estimates import Estimate
 from pipeline.ledger import COLUMNS, dividing, ledger
@@ -361,23 +362,27 @@ def test_fewer_targets_vary_more_by_what_they_do_not_share(rho, wider):
 
 
 @pytest.mark.parametrize("driven", [1.0, 0.5])
-def test_the_interval_of_a_share_covers_it(driven):
+def test_the_intervals_of_a_share_and_of_what_is_missing_cover_them(driven):
     """A model that knows two thirds of the signal, in regions all or half of which have it."""
     signal, Y, member = planted(100, driven)
     known = np.sqrt(2 / 3) * signal + np.sqrt(1 / 3) * np.random.default_rng(1).normal(size=signal.shape)
     ds = of_regions(Y, member)
     z = [(part - part.mean(axis=0)) / part.std(axis=0) for part in (known, Y.mean(axis=0))]
     top = [ds[name].values.astype(float) for name in ("repeats", "repeats_low", "repeats_high")]
-    found = []
+    found, missing, truth = [], [], np.sqrt(2 / 3)
     for i, own in enumerate(member):
         series = (z[0] * z[1])[:, own]
         ends = statistics.bootstrap(series.mean(axis=1), block=5, n=300, seed=i)
         region = tuple(ds["repeats_region"].values[i].astype(float))
         of = Top("repeats", *(part[own] for part in top), ds["repeats_valid"].values[own] > 0, region)
-        found.append(fraction(series.mean(axis=0), (ends.low, ends.high), ends.mean, of, 200.0))
-    truth = np.sqrt(2 / 3)
+        both = over_valid(series.mean(axis=0), (ends.low, ends.high), ends.mean, of, 200.0)
+        found.append(fraction(both))
+        missing.append(gap(both, 0.01))
     inside = np.mean([one["fraction_low"] <= truth <= one["fraction_high"] for one in found])
     assert 0.92 <= inside <= 1  # score and ceiling share their noise: rather too wide
+    gap_of = (1 - truth) * np.sqrt(4 * 0.4 / (1 + 3 * 0.4))
+    inside = np.mean([one["gap_low"] <= gap_of <= one["gap_high"] for one in missing])
+    assert 0.92 <= inside <= 1
     # one in forty targets without signal has a ceiling by chance, which a median hardly notices
     assert np.mean([one["fraction"] for one in found]) == pytest.approx(truth, abs=0.01 if driven == 1 else 0.03)
     assert np.mean([one["fraction_median"] for one in found]) == pytest.approx(truth, abs=0.015)
@@ -385,4 +390,4 @@ def test_the_interval_of_a_share_covers_it(driven):
 
 def test_without_a_valid_target_there_is_no_share():
     top = Top("repeats", *np.full((3, 2), 0.4), np.zeros(2, bool))
-    assert np.isnan(list(fraction(np.array([0.2, 0.3]), (0.1, 0.3), 0.25, top, 50.0).values())).all()
+    assert np.isnan(list(fraction(over_valid(np.array([0.2, 0.3]), (0.1, 0.3), 0.25, top, 50.0)).values())).all()

@@ -4,6 +4,7 @@ import pytest
 import xarray as xr
 from madeup import FOLDS, TARGETS, N, ceiling, row, scores
 
+from pipeline import statistics
 from pipeline.comparison import (
     COMPARISON_COLUMNS,
     LAYER_COLUMNS,
@@ -323,3 +324,19 @@ def test_the_group_table_keeps_checkpoints_apart_and_in_order():
     assert nested["step"].tolist() == list(STEPS) and set(nested["n_subjects"]) == {3}
     assert nested["r"].is_monotonic_increasing
     assert contrasts[["percentile", "n_above_all"]].isna().all(axis=None)
+
+
+def test_interval_and_test_count_the_same_units():
+    """Each run's difference is .05, though a wave within each makes its blocks differ twenty times as much."""
+    a, b = scores([0.3]), scores([0.25])
+    wave, runs = np.sin(2 * np.pi * np.arange(50) / 50), np.repeat([f"run{i}" for i in range(8)], 50)
+    noise = np.random.default_rng(0).normal(0, 0.02, 8).repeat(50)
+    a["agreement"].values[:], b["agreement"].values[:] = 0.3 + noise + np.tile(wave, 8), 0.25
+    told = row(tables({"a": in_runs(a, runs), "b": in_runs(b, runs)}, {"a": "trained", "b": ""})[1], roi="all")
+    assert told["unit"] == "runs" and told["p"] == 2 / 2**8
+    expected = statistics.bootstrap(0.05 + noise[::50], block=1, n=1000)
+    assert told[["low", "high"]].tolist() == pytest.approx([expected.low, expected.high]) and told["low"] > 0
+
+
+def in_runs(ds, runs):
+    return ds.assign_coords(run=("sample", runs), fold_of=("sample", np.unique(runs, return_inverse=True)[1] // 2))

@@ -301,7 +301,7 @@ def test_without_a_valid_ceiling_nothing_is_missing_to_it():
     assert told["reached"] == "n/a" and told[["gap", "gap_low", "gap_high"]].isna().all()
 
 
-def test_over_people_the_gap_has_an_interval_over_people():
+def test_over_people_the_gap_and_the_share_have_intervals_over_people():
     everybody = [
         person(f"{i}", {"a": scores([0.3], seed=i)}, {"a": "trained"}, top(0.5 + 0.01 * i, 0.02)) for i in range(6)
     ]
@@ -309,6 +309,9 @@ def test_over_people_the_gap_has_an_interval_over_people():
     gaps = [nested(one.layers)["gap"] for one in everybody]
     assert told["gap"] == pytest.approx(np.mean(gaps)) and told["gap_low"] < told["gap"] < told["gap_high"]
     assert told["reached"] == "no" and told["p_reached"] == 1.0
+    shares = [nested(one.layers)["fraction"] for one in everybody]
+    assert told["fraction"] == pytest.approx(np.mean(shares))
+    assert min(shares) < told["fraction_low"] < told["fraction"] < told["fraction_high"] < max(shares)
 
 
 # the choice of a layer

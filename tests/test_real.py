@@ -38,6 +38,7 @@ def cut(tmp_path_factory) -> Layout:
     study = root / "cut.yaml"
     study.write_text(
         f"extends: {REPOSITORY / 'configs' / 'lebel_components.yaml'}\nstudy: cut\nencoding: {{inner_folds: 2}}\nreport: {{lag_scan: none}}\n"
+        "comparison: {surrogates: 4}\nanalyses: {partition: null}\n"  # both are looked at where the truth is known
         "models:\n"
         "  storiesuntrained: {seeds: [0, 1]}\n"
         "  tokens: null\n  wordlength: null\n"

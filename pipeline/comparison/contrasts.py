@@ -47,6 +47,7 @@ COMPARISON_COLUMNS = [
     "high_seeds",
 ]
 FEWEST_SEEDS = 2  # one seed has no range
+RUNS = "runs"  # the unit of tests and intervals where enough of them are tested
 
 
 class Clock(NamedTuple):
@@ -104,11 +105,11 @@ def clock_of(scores: Mapping[str, "xr.Dataset"], tested: np.ndarray) -> Clock:
 def contrast(
     a: str, b: str, roi: str, found: Mapping[str, list[Scored]], clock: Clock, settings: Comparison, seed: int
 ) -> dict:
-    """Nested score of a minus nested score of b, with a paired test over runs, or over blocks where runs are few."""
+    """Nested score of a minus nested score of b, with a paired test and an interval over runs, or over blocks where runs are few."""
     one, other = (representative(found[model]) for model in (a, b))
     difference = one.series - other.series
     values, unit = _units(difference, clock)
-    interval = statistics.bootstrap(difference, run=clock.run, block=clock.block, n=settings.permutations, seed=seed)
+    interval = _interval(difference, values, unit, clock, settings, seed)
     n = patterns(len(values), settings)
     tested = statistics.sign_flip(values, n=n, seed=seed)
     r_a, r_b = mean(one.r, 0), mean(other.r, 0)
@@ -192,12 +193,22 @@ def with_q(frame: "pd.DataFrame", fdr: float) -> "pd.DataFrame":
     )
 
 
+def _interval(
+    difference: np.ndarray, values: np.ndarray, unit: str, clock: Clock, settings: Comparison, seed: int
+) -> statistics.Interval:
+    """Over what the test counts: where runs differ less than their blocks would, an interval over blocks contradicts the test."""
+    draws = {"n": settings.permutations, "seed": seed}
+    if unit == RUNS:
+        return statistics.bootstrap(values, block=1, **draws)
+    return statistics.bootstrap(difference, run=clock.run, block=clock.block, **draws)
+
+
 def _units(series: np.ndarray, clock: Clock) -> tuple[np.ndarray, str]:
     """What each run or block adds to the difference, times their number: their mean is the difference."""
     runs = list(dict.fromkeys(clock.run))
     if len(runs) >= FEWEST_RUNS:
         # the sum: samples are weighted so that each fold counts the same, however long its run
-        rows, unit = [np.flatnonzero(clock.run == run) for run in runs], "runs"
+        rows, unit = [np.flatnonzero(clock.run == run) for run in runs], RUNS
     else:
         rows = split_blocks(split_runs(clock.run, len(series)), clock.block)
         unit = f"blocks of {clock.block} samples"

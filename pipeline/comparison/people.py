@@ -33,6 +33,7 @@ _OF_CONTRASTS = ["recording", "roi", "a", "b"]
 _MEANS = ["n_targets", "r2", "ceiling", "fraction", "n_missing", "n_flat", "n_ceiling"]
 _CHOICE = ["optimism", "stability", "relative_depth"]
 _GAP = ["gap", "gap_low", "gap_high", "reached", "margin", "p_reached"]
+_SHARE = ["fraction_low", "fraction_high"]
 _SPREADS = ["sd_subjects", "sd_seeds", "low_seeds", "high_seeds"]
 _COUNTS = ["n_tested", "n_significant", "p_prevalence", "prevalence", "prevalence_low", "prevalence_high", "p_everyone"]
 
@@ -62,7 +63,7 @@ def group(
         rows += _layer_rows(own, people, settings, seed)
         of_recording = comparisons[comparisons["recording"] == recording]
         contrasts += _contrast_rows(of_recording, own, people, settings, seed)
-    columns = [*_OF_LAYERS[:-1], "n_subjects", "r", "r_low", "r_high", *_MEANS, "step", *_CHOICE, *_GAP]
+    columns = [*_OF_LAYERS[:-1], "n_subjects", "r", "r_low", "r_high", *_MEANS, "step", *_CHOICE, *_GAP, *_SHARE]
     table = with_q(pd.DataFrame(contrasts, columns=_contrast_columns()), settings.fdr)
     return pd.DataFrame(rows, columns=columns), table
 
@@ -91,6 +92,7 @@ def _layer_rows(
         | _mean_of(part["r"].to_numpy(float))
         | {"r_low": low, "r_high": high}
         | {name: part[name].mean() for name in (*_MEANS, *_CHOICE)}
+        | _fraction_ends(part, settings, seed)
         | _gap_of(part, settings, seed)
         for (told, part), (low, high) in zip(parts, found, strict=True)
     ]
@@ -157,6 +159,13 @@ def _over_people(values: np.ndarray, settings: Comparison, seed: int) -> tuple[f
 def _mean_of(values: np.ndarray) -> dict[str, Any]:
     known = values[np.isfinite(values)]
     return {"n_subjects": len(known), "r": known.mean() if len(known) else np.nan}
+
+
+def _fraction_ends(part: "pd.DataFrame", settings: Comparison, seed: int) -> dict[str, float]:
+    """The interval over people of the mean of their shares of the ceiling."""
+    known = part["fraction"].to_numpy(float)
+    low, high = _over_people(known[np.isfinite(known)], settings, seed)
+    return {"fraction_low": low, "fraction_high": high}
 
 
 def _gap_of(part: "pd.DataFrame", settings: Comparison, seed: int) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import numpy as np
 from pipeline import statistics
 from pipeline.comparison.contrasts import COMPARISON_COLUMNS, Clock, clock_of, contrast, with_q
 from pipeline.comparison.fractions import fraction
-from pipeline.comparison.gaps import Top, gap, over_valid
+from pipeline.comparison.gaps import gap
 from pipeline.comparison.networks import Scored, mean, scored
+from pipeline.comparison.overlap import Top, over_valid
 from pipeline.comparison.pieces import pieces
 from pipeline.comparison.settings import Comparison
 from pipeline.ledger import dividing, named, regional_of
@@ -132,10 +133,10 @@ def _layer_rows(
     told = {"interval_unit": f"blocks of {clock.block} samples", "margin": settings.margin}
     rows, effective = [], 3 * len(series) / clock.block  # blocks are three autocorrelation times
     for s, mean_of, low, high in zip(found, *ends, strict=True):
-        own, region = (float(low), float(high)), float(mean_of)
-        missing = gap(over_valid(s.r, own, region, top, effective), settings.margin)
-        shares = fraction(s.r, own, region, top, effective)
-        rows.append(_layer_row(s, top) | {"r_low": low, "r_high": high} | told | missing | shares)
+        both = over_valid(s.r, (float(low), float(high)), float(mean_of), top, effective)
+        rows.append(
+            _layer_row(s, top) | {"r_low": low, "r_high": high} | told | gap(both, settings.margin) | fraction(both)
+        )
     return rows
 
 

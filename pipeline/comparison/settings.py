@@ -19,7 +19,7 @@ LEVEL = 0.05  # of the tests beside 95 % intervals, where people are counted one
 class Comparison(Settings):
     """Which models are held against each other, and how sure one has to be."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     contrasts: tuple[tuple[Label, Label], ...] | None = Field(
         None, description="pairs of models [a, b]; by default every trained model against each other model"
     )

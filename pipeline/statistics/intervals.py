@@ -170,13 +170,19 @@ def _widening(n_blocks: int, block: int) -> float:
     return float(few / np.sqrt(1 - missed(block)))
 
 
-def missed(block: int) -> float:
+def missed(block: int, length: float | None = None) -> float:
     """Share of the variance that blocks miss, as neighbouring ones still share something.
 
     Where the autocorrelation falls off exponentially, blocks of b samples
-    miss (tau^2 - 1) / (2 tau b) of the variance; b is three times tau.
+    miss (tau^2 - 1) / (2 tau b) of the variance.
+
+    Parameters
+    ----------
+    block : the length found from the data, three times tau.
+    length : b, where the blocks have another length.
     """
-    return (1 - 1 / max(block / 3, 1.0) ** 2) / 6
+    tau = max(block / 3, 1.0)
+    return min((tau**2 - 1) / (2 * tau * (3 * tau if length is None else length)), 0.5)
 
 
 def students_t(df: float) -> float:
