@@ -92,9 +92,9 @@ def _comparison(told: Mapping[str, Any]) -> str:
     of = told["comparison"]
     ceiling = ceiling_text(told["ceiling"]["kinds"])
     return (
-        f"{ceiling} Intervals of scores and differences are 95 % block bootstraps over the tested samples ({of['permutations']} draws). "
-        f"Paired differences between models at their nested layers were tested by two-sided sign-flips ({of['permutations']} at most) over runs where "
-        "six or more were tested, else over blocks of samples; over people where there were three or more. Of a model with several seeds the mean over seeds "
+        f"{ceiling} Intervals of scores are 95 % block bootstraps over the tested samples ({of['permutations']} draws). "
+        f"Paired differences between models at their nested layers were tested by two-sided sign-flips ({of['permutations']} at most), and have their "
+        "intervals, over runs where six or more were tested, else over blocks of samples; over people where there were three or more. Of a model with several seeds the mean over seeds "
         "was tested, and the percentile of the other model among the seeds is told; of one with checkpoints, the last was tested. False discovery rate was "
         f"held at {of['fdr']:g} (Benjamini & Hochberg, 1995). Two models were called equivalent where two one-sided sign-flip tests showed their difference "
         f"to be within {of['margin']:g} in r, and a ceiling reached where the whole 95 % interval of ceiling minus score lay below that. "
