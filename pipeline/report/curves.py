@@ -51,13 +51,19 @@ class Level(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One region."""
+    """One region; `n_ceiling` where its ceiling is the mean over fewer targets than its scores are."""
 
     roi: str
     n_targets: str
     curves: list[Curve]
     controls: list[Level]
     ceilings: list[Level]
+    n_ceiling: str = ""
+
+    @property
+    def name(self) -> str:
+        """How many targets speak."""
+        return f"{self.n_targets} targets" + (f"; ceiling: {self.n_ceiling} of them" if self.n_ceiling else "")
 
 
 def panel(layers: pd.DataFrame, roi: str, *, ceiling: bool, subjects: Mapping[str, pd.DataFrame]) -> Panel:
@@ -68,7 +74,15 @@ def panel(layers: pd.DataFrame, roi: str, *, ceiling: bool, subjects: Mapping[st
     known = here["n_targets"].dropna()
     n_targets = count(known.max()) if len(known) else "n/a"
     drawn = [c for c in curves if np.isfinite(c.y).any()]
-    return Panel(roi, n_targets, drawn, controls(layers, roi), ceilings(here) if ceiling else [])
+    levels = ceilings(here) if ceiling else []
+    return Panel(roi, n_targets, drawn, controls(layers, roi), levels, _fewer(here) if levels else "")
+
+
+def _fewer(here: pd.DataFrame) -> str:
+    """On how many targets the ceiling stands, where these are not all."""
+    known = here[["n_ceiling", "n_targets"]].dropna()
+    fewer = known[known["n_ceiling"] < known["n_targets"]]
+    return count(fewer["n_ceiling"].max()) if len(fewer) else ""
 
 
 def curve(layers: pd.DataFrame, entry: tuple[str, str], roi: str, subjects: Mapping[str, pd.DataFrame]) -> Curve:
@@ -108,7 +122,7 @@ def _panel_in_words(one: Panel, *, short: bool) -> str:
     lines = [_curve_in_words(c, short) for c in one.curves] or ["no model with layers"]
     lines += [f"control {c.label} {number(c.value)}" for c in one.controls]
     lines += [f"{c.label} {number(c.value)}" for c in one.ceilings]
-    return f"Region {one.roi}: {'; '.join(lines)}."
+    return f"Region {one.roi} ({one.name}): {'; '.join(lines)}."
 
 
 def _curve_in_words(c: Curve, short: bool) -> str:

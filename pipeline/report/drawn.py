@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.comparison import at_last_step
 from pipeline.report import alignment, lags, steps
 from pipeline.report import quality as traces
-from pipeline.report.curves import in_words, panel
+from pipeline.report.curves import Panel, in_words, panel
 from pipeline.report.figures import LEAKY, Picture, picture
 from pipeline.report.kinds import is_twin, kind_of
 from pipeline.report.parts import AlignedRun, AlignedTogether, LagScan, Networks, QualityPart
@@ -103,10 +103,17 @@ def _profile(layers: pd.DataFrame, rois: Sequence[str], ceiling: bool, manner: M
     drawn = picture(
         lambda: profile(panels, unit=manner.unit, subjects=bool(manner.subjects)),
         alt=in_words(panels, manner.warning),
-        caption=f"Layer profile, {where}: {manner.who}. {_how_drawn(layers, manner)}",
+        caption=f"Layer profile, {where}: {manner.who}. {_how_drawn(layers, manner)}{_of_fewer(panels)}",
         leaky=manner.leaky,
     )
     return Drawn(drawn, profile_table(layers, rois, f"Numbers of the layer profile, {where}: {manner.who}"))
+
+
+def _of_fewer(panels: Sequence[Panel]) -> str:
+    """A warning to whoever reads a share of the ceiling off the figure."""
+    if not any(one.n_ceiling for one in panels):
+        return ""
+    return " The ceiling is the mean over the targets where it is valid, scores are means over all: their shares are in the table of scores."
 
 
 def _how_drawn(layers: pd.DataFrame, manner: Manner) -> str:

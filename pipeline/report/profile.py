@@ -71,7 +71,7 @@ def _legend(figure: Figure, handles: list, labels: list[str], left: float) -> No
 
 
 def _draw(axes: Axes, one: Panel, look: Look, limit: int) -> None:
-    title(axes, f"{shorten(one.roi, 34)} ({one.n_targets} targets)")
+    title(axes, f"{shorten(one.roi, 34)} ({one.name})")
     axes.axhline(0, color="#BBBBBB", lw=0.8, zorder=0)
     for curve in one.curves:
         _curve(axes, curve, look)

@@ -279,7 +279,8 @@ def test_every_figure_says_in_words_what_is_seen_with_its_numbers(drawn):
     assert len(alts) == 3
     assert re.search(r"peaks at r = 0\.\d{3}, lag \+\d\.\d s: inside 3 to 8 s", alts[0])
     assert re.search(
-        r"Region all: trained gpt2 0\.\d{3} at layer 0, .* highest 0\.\d{3} .* at the chosen layer", alts[1]
+        r"Region all \(.*?targets.*?\): trained gpt2 0\.\d{3} at layer 0, .* highest 0\.\d{3} .* at the chosen layer",
+        alts[1],
     )
     assert all(figure.count("<figcaption>") == 1 for figure in drawn.split("<figure>")[1:])
 
@@ -394,3 +395,12 @@ def test_an_index_leads_to_every_page_with_its_result():
     page = index_page(examples.index())
     assert 'href="group.html"' in page and 'href="sub-EN057.html"' in page
     assert page.count("gpt2 scores r = ") == 2
+
+
+def test_a_ceiling_of_fewer_targets_than_the_scores_is_never_drawn_without_saying_so():
+    every = examples.layers(rois=("all",))
+    page = subject_page(examples.page(examples.part(layers=every.assign(n_ceiling=every["n_targets"] - 1))))
+    assert re.search(r"Region all \(\d+ targets; ceiling: \d+ of them\)", page)
+    assert "The ceiling is the mean over the targets where it is valid, scores are means over all" in page
+    same = subject_page(examples.page(examples.part(layers=every.assign(n_ceiling=every["n_targets"]))))
+    assert "ceiling is the mean over the targets" not in same and "of them)" not in same
