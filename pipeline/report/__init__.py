@@ -1,7 +1,8 @@
 """Pages and figures: data in, HTML text out; the caller writes the file."""
 
+from typing import Any
+
 from pipeline.report.meg_parts import ChannelScores, MegPart, SensedRun
-from pipeline.report.pages import group_page, index_page, subject_page
 from pipeline.report.parts import (
     AlignedRun,
     AlignedTogether,
@@ -44,3 +45,12 @@ __all__ = [
     "subject_page",
     "subject_sentence",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What draws pages takes half a second to import, and most stages draw none: it comes with the first page."""
+    if name in ("group_page", "index_page", "subject_page"):
+        from pipeline.report import pages
+
+        return getattr(pages, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

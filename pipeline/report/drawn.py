@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from pipeline.comparison import at_last_step
-from pipeline.report import alignment, lags, steps
+from pipeline.report import alignment, lag_figure, lags, steps
 from pipeline.report import quality as traces
 from pipeline.report.curves import Panel, in_words, panel
 from pipeline.report.figures import LEAKY, Picture, picture
@@ -56,7 +56,7 @@ def together(found: AlignedTogether, where: str, leaky: bool) -> Picture:
     """What all runs say of their clock."""
     told = lags.together_caption(found)
     return picture(
-        lambda: lags.together_figure(found),
+        lambda: lag_figure.together_figure(found),
         alt=f"{LEAKY}. {told}" if leaky else told,
         caption=f"{where}. {told}",
         leaky=leaky,
@@ -67,7 +67,7 @@ def lag_scan(scan: LagScan, where: str, leaky: bool) -> Drawn:
     """The encoding score with the words shifted."""
     sentence = (f"{LEAKY}. " if leaky else "") + lags.lag_sentence(scan)
     drawn = picture(
-        lambda: lags.lag_figure(scan), alt=sentence, caption=f"{where}. {lags.lag_caption(scan)}", leaky=leaky
+        lambda: lag_figure.lag_figure(scan), alt=sentence, caption=f"{where}. {lags.lag_caption(scan)}", leaky=leaky
     )
     return Drawn(drawn, lags.lag_table(scan, f"Numbers of the lag scan of {scan.model}: {where}"), sentence)
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline.aligning import together
 from pipeline.problems import Problem
-from pipeline.report import UsedRun, alignment, lags, subject_light, subject_page
+from pipeline.report import UsedRun, alignment, lag_figure, lags, subject_light, subject_page
 from pipeline.report.figures import LIGHTS
 from pipeline.report.tables import alignment_table, used_table
 
@@ -171,7 +171,7 @@ def test_without_an_interval_no_lag_scan_is_red():
     ],
 )
 def test_every_lag_scan_draws_without_a_warning_and_has_its_numbers(scan):
-    examples.drawn(lambda: lags.lag_figure(scan))
+    examples.drawn(lambda: lag_figure.lag_figure(scan))
     table = lags.lag_table(scan, "N = 21 lags")
     assert len(table.rows) == 21 and "N = 21 lags" in lags.lag_caption(scan)
 
@@ -187,7 +187,7 @@ def test_all_runs_together_are_a_row_and_a_picture(green):
     found = together([examples.judged(str(i), n=120, seed=i) for i in range(4)])
     page = subject_page(page_of(green, together=found))
     assert "4 runs together" in text_of(page) and "could not be drawn" not in page
-    examples.drawn(lambda: lags.together_figure(found))
+    examples.drawn(lambda: lag_figure.together_figure(found))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
