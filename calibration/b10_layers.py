@@ -41,7 +41,6 @@ def _profile(seed: int, gap: bool) -> tuple[np.ndarray, np.ndarray]:
     "13 layers alike: r at the layer chosen on inner folds less the mean of all layers",
     within(0.003),
     seeds=120,
-    quick=20,
 )
 def nested(seed: int) -> float:
     inner, r = _profile(seed, False)

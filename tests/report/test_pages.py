@@ -397,7 +397,7 @@ def test_an_index_leads_to_every_page_with_its_result():
     assert page.count("gpt2 scores r = ") == 2
 
 
-def test_a_ceiling_of_fewer_targets_than_the_scores_is_never_drawn_without_saying_so():
+def test_a_ceiling_of_fewer_targets_than_the_scores_is_never_drawn_without_saying_so(undrawn):
     every = examples.layers(rois=("all",))
     page = subject_page(examples.page(examples.part(layers=every.assign(n_ceiling=every["n_targets"] - 1))))
     assert re.search(r"Region all \(\d+ targets; ceiling: \d+ of them\)", page)
