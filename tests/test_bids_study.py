@@ -29,13 +29,14 @@ PLAN = {
 }
 
 
-def study(name: str, dataset: str, *, models: str = "{wordrate: {kind: wordrate}, length: {kind: wordlength}}") -> str:
+def study(name: str, dataset: str, ceiling: str) -> str:
     return f"""study: {name}
 dataset: {{kind: bids, root: ds, {dataset} test: [storyrun3]}}
 subjects: all
 recordings: {{fmri: {{kind: fmri}}}}
-models: {models}
+models: {{wordrate: {{kind: wordrate}}, length: {{kind: wordlength}}}}
 encoding: {{alphas: [1, 1.0e+6, 7], split: given, inner_folds: 2}}
+ceiling: {{kinds: [{ceiling}]}}
 comparison: {{contrasts: [[wordrate, length]], permutations: 200, surrogates: 0}}
 report: {{alignment_roi: temporal}}
 """
@@ -59,8 +60,8 @@ def with_targets(folder: Path, truth: pd.DataFrame) -> Path:
     return folder
 
 
-def run(folder: Path, name: str, dataset: str) -> Path:
-    (folder / f"{name}.yaml").write_text(study(name, dataset))
+def run(folder: Path, name: str, dataset: str, ceiling: str = "repeats") -> Path:
+    (folder / f"{name}.yaml").write_text(study(name, dataset, ceiling))
     done = brainalign("run", f"{name}.yaml", "--cores", "2", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "data" / "derivatives" / name
@@ -81,7 +82,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(folder) -> Path:
-    return run(folder, "surface", "derivatives: ds/derivatives/fmriprep, space: fsaverage5,")
+    return run(folder, "surface", "derivatives: ds/derivatives/fmriprep, space: fsaverage5,", ceiling="none")
 
 
 def test_runs_that_are_not_there_are_not_asked_for(out):
