@@ -49,7 +49,7 @@ Subject = Annotated[Label, BeforeValidator(_bare)]
 class Report(Settings):
     """What the pages show."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     lag_scan: str = Field(
         "auto",
         description="model whose score is shown at every single lag from -20 to +20 s, or `none`; by default the first "
