@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from pipeline.estimates import Estimate
-from pipeline.statistics.blocks import split_blocks, split_runs
-from pipeline.statistics.intervals import missed, students_t
+from pipeline.statistics.blocks import missed, split_blocks, split_runs
+from pipeline.statistics.intervals import students_t
 
 _MOST = 24  # parts left out in turn: more of them hardly sharpen a standard error
 _FEWEST = 4

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from pipeline.ceilings.answer import unknown
-from pipeline.statistics.blocks import Run, block_lengths, split_runs
-from pipeline.statistics.intervals import counts, missed
+from pipeline.statistics.blocks import Run, block_lengths, missed, split_runs
+from pipeline.statistics.intervals import counts
 
 LEAST = 1e-12  # share of the other below which signal or noise is rounding; keeps a logarithm finite
 _CELLS = 2**19  # numbers per array held at once: 4 MB, so that resampling stays near the processor

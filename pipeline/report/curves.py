@@ -63,7 +63,7 @@ class Panel(NamedTuple):
     @property
     def name(self) -> str:
         """How many targets speak."""
-        return f"{self.n_targets} targets" + (f"; ceiling: {self.n_ceiling} of them" if self.n_ceiling else "")
+        return f"{self.n_targets} targets" + (f"; ceiling: {self.n_ceiling}" if self.n_ceiling else "")
 
 
 def panel(layers: pd.DataFrame, roi: str, *, ceiling: bool, subjects: Mapping[str, pd.DataFrame]) -> Panel:
@@ -75,14 +75,15 @@ def panel(layers: pd.DataFrame, roi: str, *, ceiling: bool, subjects: Mapping[st
     n_targets = count(known.max()) if len(known) else "n/a"
     drawn = [c for c in curves if np.isfinite(c.y).any()]
     levels = ceilings(here) if ceiling else []
-    return Panel(roi, n_targets, drawn, controls(layers, roi), levels, _fewer(here) if levels else "")
+    return Panel(roi, n_targets, drawn, controls(layers, roi), levels, _fewer(here, bool(subjects)) if levels else "")
 
 
-def _fewer(here: pd.DataFrame) -> str:
-    """On how many targets the ceiling stands, where these are not all."""
+def _fewer(here: pd.DataFrame, people: bool) -> str:
+    """On how many targets the ceiling stands, where these are not all; of several people the mean number."""
     known = here[["n_ceiling", "n_targets"]].dropna()
     fewer = known[known["n_ceiling"] < known["n_targets"]]
-    return count(fewer["n_ceiling"].max()) if len(fewer) else ""
+    of_them = "of them on average" if people else "of them"
+    return f"{count(fewer['n_ceiling'].max())} {of_them}" if len(fewer) else ""
 
 
 def curve(layers: pd.DataFrame, entry: tuple[str, str], roi: str, subjects: Mapping[str, pd.DataFrame]) -> Curve:

@@ -97,8 +97,23 @@ def shifts(Y: Shaped[np.ndarray, "sample target"], run: Run, least: int | None, 
     return Shifts(runs, least, n, seed)
 
 
+def missed(block: float | int, length: float | int | None = None) -> float:
+    """Share of the variance that blocks miss, as neighbouring ones still share something.
+
+    Where the autocorrelation falls off exponentially, blocks of b samples
+    miss (tau^2 - 1) / (2 tau b) of the variance.
+
+    Parameters
+    ----------
+    block : the length found from the data, three times tau.
+    length : b, where the blocks have another length.
+    """
+    tau = max(block / 3, 1.0)
+    return min((tau**2 - 1) / (2 * tau * (3 * tau if length is None else length)), 0.5)
+
+
 def _missed_of_products(block: int) -> float:
-    """As `intervals.missed`, for products of two series that are both as smooth as the block is long for.
+    """As `missed`, for products of two series that are both as smooth as the block is long for.
 
     If each follows its own past by phi, their product does by phi squared,
     and so has a shorter memory than either.
@@ -106,7 +121,7 @@ def _missed_of_products(block: int) -> float:
     tau = max(block / 3, 1.0)
     phi = (tau - 1) / (tau + 1)
     both = (1 + phi**2) / (1 - phi**2)
-    return (both**2 - 1) / (2 * both * block)
+    return missed(3 * both, block)
 
 
 def check_shift(runs: list[np.ndarray], least: int) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from pipeline.statistics.blocks import Run, common_length, split_blocks, split_runs
+from pipeline.statistics.blocks import Run, common_length, missed, split_blocks, split_runs
 
 _CELLS = 2**20  # numbers held at once by a test over many targets: 8 MB
 
@@ -168,21 +168,6 @@ def _widening(n_blocks: int, block: int) -> float:
         return np.nan
     few = np.sqrt(n_blocks / (n_blocks - 1)) * students_t(n_blocks - 1.0) / students_t(np.inf)
     return float(few / np.sqrt(1 - missed(block)))
-
-
-def missed(block: int, length: float | None = None) -> float:
-    """Share of the variance that blocks miss, as neighbouring ones still share something.
-
-    Where the autocorrelation falls off exponentially, blocks of b samples
-    miss (tau^2 - 1) / (2 tau b) of the variance.
-
-    Parameters
-    ----------
-    block : the length found from the data, three times tau.
-    length : b, where the blocks have another length.
-    """
-    tau = max(block / 3, 1.0)
-    return min((tau**2 - 1) / (2 * tau * (3 * tau if length is None else length)), 0.5)
 
 
 def students_t(df: float) -> float:

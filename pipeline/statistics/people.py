@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from pipeline.statistics.blocks import Run, common_length, split_blocks, split_runs
-from pipeline.statistics.intervals import Interval, counts, like, missed, sign_flip, students_t, table_of
+from pipeline.statistics.blocks import Run, common_length, missed, split_blocks, split_runs
+from pipeline.statistics.intervals import Interval, counts, like, sign_flip, students_t, table_of
 
 FEWEST_PEOPLE = 3  # two people's spread tells nothing of others': Student's t of one degree of freedom is 12.7
 _CANDIDATES = 4001  # intervals of the right probability among which the shortest is looked for

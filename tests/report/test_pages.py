@@ -404,3 +404,11 @@ def test_a_ceiling_of_fewer_targets_than_the_scores_is_never_drawn_without_sayin
     assert "The ceiling is the mean over the targets where it is valid, scores are means over all" in page
     same = subject_page(examples.page(examples.part(layers=every.assign(n_ceiling=every["n_targets"]))))
     assert "ceiling is the mean over the targets" not in same and "of them)" not in same
+
+
+def test_of_several_people_the_targets_with_a_ceiling_are_told_as_their_mean(undrawn):
+    made = examples.group()
+    part = made.recordings[0]
+    fewer = part._replace(layers=part.layers.assign(n_ceiling=part.layers["n_targets"] - 0.5))
+    page = group_page(made._replace(recordings=[fewer]))
+    assert re.search(r"Region \w+ \(\d+ targets; ceiling: \d+\.5 of them on average\)", page)
