@@ -2,6 +2,7 @@
 
 from pipeline.comparison.settings import ENOUGH_SUBJECTS, FEWEST_RUNS, FEWEST_SUBJECTS, SHORTEST_BLOCK
 from pipeline.problems import Problem
+from pipeline.report.words import plural
 
 
 def over_people(n: int) -> list[Problem]:
@@ -12,7 +13,7 @@ def over_people(n: int) -> list[Problem]:
     return [
         Problem(
             "W-STAT-01", "no interval and no test over people" if none else "no test over people can give a p below .05",
-            field="subjects", found=_counted(n, "person"), expected=f"{FEWEST_SUBJECTS} for an interval, {ENOUGH_SUBJECTS} for such a p",
+            field="subjects", found="1 person" if n == 1 else f"{n} people", expected=f"{FEWEST_SUBJECTS} for an interval, {ENOUGH_SUBJECTS} for such a p",
             why="the smallest p of an exact sign-flip test over n people is 2 / 2^n",
             fix="nothing has to be mended: each person's own tests, over runs or blocks, are told and counted",
         )
@@ -28,7 +29,7 @@ def over_time(subject: str, label: str, n_runs: int, n_samples: int) -> list[Pro
     """
     if n_runs >= FEWEST_RUNS:
         return []
-    found = f"recording {label}: {_counted(n_runs, 'run')} tested"
+    found = f"recording {label}: {plural(n_runs, 'run')} tested"
     told = [
         Problem(
             "W-STAT-02", "tests within a person count blocks of samples, not runs", field="encoding.split", found=found,
@@ -41,12 +42,8 @@ def over_time(subject: str, label: str, n_runs: int, n_samples: int) -> list[Pro
         told.append(
             Problem(
                 "W-STAT-03", "no test within a person can give a p below .05", field="encoding.split", subject=subject,
-                found=f"recording {label}: {n_samples} samples tested, at most {_counted(n_blocks, 'block')} of {SHORTEST_BLOCK}",
+                found=f"recording {label}: {n_samples} samples tested, at most {plural(n_blocks, 'block')} of {SHORTEST_BLOCK}",
                 expected=f"{FEWEST_RUNS} blocks or more", fix="test more of the recording, by more folds or longer test runs",
             )
         )  # fmt: skip
     return told
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {'people' if what == 'person' else what + 's'}"
